@@ -1,7 +1,7 @@
 """The one lossy operation: round to the new LSB, then decide overflow on the rounded integer.
 
-Everything here works on exact integers: int64 where every step provably fits, Python integers beyond. The rules
-are those of the vendors' ap_fixed and ac_fixed headers.
+Everything here works on exact integers: int64 where every step provably fits, Python integers beyond. The
+rules are those of the vendors' ap_fixed and ac_fixed headers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def round_shift(raw: ArrayLike, shift: ArrayLike, rounding: Rounding) -> Array:
     """`raw` without its `shift` low bits, rounded; a negative shift appends zeros and loses nothing.
 
     `shift` broadcasts against `raw` and may exceed the width of raw. With ``half = 2**(shift - 1)``, TRN is
-    ``raw >> shift``, RND ``(raw + half) >> shift``; the other nearest modes add one less where a tie goes down.
+    ``raw >> shift`` and RND ``(raw + half) >> shift``; the other nearest modes add one less where a tie goes
+    to the lower neighbour, and TRN_ZERO adds ``2**shift - 1`` to negative values.
     """
     v, s = exact(raw), np.asarray(shift, dtype=np.int64)
     shape = np.broadcast_shapes(v.shape, s.shape)
@@ -36,8 +37,8 @@ def round_shift(raw: ArrayLike, shift: ArrayLike, rounding: Rounding) -> Array:
     q = v
     if most > 0:
         drop = s if least >= 0 else np.maximum(s, 0)
-        # int64 holds |v| < 2**62. Dropping 63 bits or more leaves 0 (or -1, by TRN): so do 62 bits for TRN, and
-        # the others are told below.
+        # An int64 v has |v| < 2**62: dropping 63 bits or more leaves 0, or -1 of a negative by TRN, to which
+        # dropping 62 bits comes as well.
         if v.dtype == object:
             q = exact(_rounded(v, to_object(drop), rounding))
         elif most <= INT64_BITS:
@@ -52,8 +53,7 @@ def round_shift(raw: ArrayLike, shift: ArrayLike, rounding: Rounding) -> Array:
 
 
 def _rounded(v: Array, s: Array, rounding: Rounding) -> Array:
-    # s >= 0 and |v| + 2**s < 2**63 (or Python integers). Where s = 0, `half` is 0 and no mode may add anything:
-    # `tie` masks the -1 and the sign terms.
+    # Needs s >= 0 and |v| + 2**s <= 2**63 in int64. Where s = 0, half is 0 and no mode may add anything.
     if rounding is Rounding.TRN:
         return np.asarray(np.right_shift(v, s))
     one = np.left_shift(np.ones_like(s), s)
@@ -91,8 +91,8 @@ def overflow(
 ) -> Array:
     """The rounded integer `q` made to fit `width` bits; width 0 gives 0. The arguments broadcast.
 
-    `n` is ap_fixed's number of saturated bits (WRAP and WRAP_SM). WRAP_SM with n = 0 reads the bit just above the
-    new MSB of the un-rounded source `raw`, at position ``shift + width`` (0 at or beyond the declared
+    `n` is ap_fixed's number of saturated bits (WRAP and WRAP_SM). WRAP_SM with n = 0 reads the bit just above
+    the new MSB of the un-rounded source `raw`, at position ``shift + width`` (0 at or beyond the declared
     `source_width`), so it needs these three.
 
     Raises ValueError for WRAP_SM on an unsigned element or without its source, and for n outside 0..width.
@@ -101,7 +101,7 @@ def overflow(
     shape = np.broadcast_shapes(v.shape, w.shape, is_signed.shape)
     if mode is Overflow.WRAP_SM and not is_signed.all():
         raise ValueError("signed must be True for overflow WRAP_SM, not False")
-    if mode in (Overflow.WRAP, Overflow.WRAP_SM) and n and not (0 < n and np.all((w == 0) | (w >= n))):
+    if mode in (Overflow.WRAP, Overflow.WRAP_SM) and n and not (n > 0 and np.all((w == 0) | (w >= n))):
         raise ValueError(f"n must be in 0..width, not {n!r} (widths from {w.min()})")
     if v.size == 0 or w.size == 0 or is_signed.size == 0:
         return np.zeros(shape, np.int64)
@@ -192,7 +192,7 @@ def cast_raw(
     n: int = 0,
     source_width: ArrayLike | None = None,
 ) -> Array:
-    """``raw * 2**-src_frac`` rounded to a multiple of ``2**-frac`` and fitted into `width` bits: its raw integer.
+    """``raw * 2**-src_frac`` rounded to a multiple of ``2**-frac`` and fitted into `width` bits.
 
     `src_frac`, `frac`, `width` and `signed` broadcast against raw (one entry per element or one for all).
     `source_width` is the declared width of the source, read by WRAP_SM with n = 0 only.
@@ -208,7 +208,7 @@ _overflow = overflow
 def cast(raw: ArrayLike, src: Format, dst: Format) -> Array:
     """Raw integers of `src` as raw integers of `dst`, by the rounding and overflow of `dst`.
 
-    Raises TypeError where raw is not integer, ValueError (naming the first bad index) where it is not of `src`.
+    Raises TypeError where raw is not integer, ValueError (naming the first bad index) where `src` lacks it.
     """
     v = exact(raw)
     outside = (v < src.lo) | (v > src.hi)
@@ -234,8 +234,8 @@ def _cast_to(v: Array, src_frac: ArrayLike, source_width: int, dst: Format) -> A
 def from_double(x: ArrayLike, dst: Format) -> Array:
     """Real values (float64 or narrower, or integers of any size) as raw integers of `dst`.
 
-    Every double is a 54-bit signed integer with a point of its own, so the cast is exact integer arithmetic; -0
-    gives 0. Raises ValueError for NaN and infinity, naming the first bad index; TypeError for other types.
+    Every double is a 54-bit signed integer with a point of its own, so the cast is exact integer arithmetic;
+    -0 gives 0. Raises ValueError for NaN and infinity, naming the first bad index; TypeError for other types.
     """
     a = np.asarray(x)
     if a.dtype.kind in "iubO":

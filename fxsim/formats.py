@@ -52,11 +52,11 @@ class Overflow(_Mode):
 class Format:
     """A fixed-point type: `width` bits of which `int_bits` (the sign bit included) stand left of the point.
 
-    `rounding`, `overflow` and `saturation_bits` (the N of ap_fixed, 0 unless WRAP or WRAP_SM saturates its top N
-    bits) say what a cast into this format loses; they never change what a raw integer of the format means.
+    `rounding`, `overflow` and `saturation_bits` (the N of ap_fixed, 0 unless WRAP or WRAP_SM saturates its
+    top N bits) say what a cast into this format loses; they never change what a raw integer of it means.
 
-    Raises TypeError where a number is not an integer, ValueError for a width below 1, a saturation_bits outside
-    0..width, or WRAP_SM without a sign.
+    Raises TypeError where a number is not an integer, ValueError for a width below 1, a saturation_bits
+    outside 0..width, or WRAP_SM without a sign.
     """
 
     width: int
