@@ -1,0 +1,14 @@
+"""Fixed-point networks and iterations as one typed graph, emulated exactly and read out as hardware."""
+
+from fxsim.casting import cast
+from fxsim.formats import SQ, UQ, Format, Overflow, Rounding, from_kif
+from fxsim.graph import Graph, Interpreter
+from fxsim.trace import concat, constant, maximum, minimum, select, trace
+from fxsim.types import TensorType
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SQ", "UQ", "Format", "Graph", "Interpreter", "Overflow", "Rounding", "TensorType",
+    "cast", "concat", "constant", "from_kif", "maximum", "minimum", "select", "trace",
+]  # fmt: skip

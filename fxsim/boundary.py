@@ -1,0 +1,185 @@
+"""The host's side of a graph: how real values become raw codes, and how raw codes become real values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+
+from fxsim.formats import Format
+from fxsim.integers import Array, exact
+
+QUANT_ROUNDINGS = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
+
+
+@dataclass(frozen=True)
+class Affine:
+    """real = scale * value + offset, in exact rationals; value = raw * 2**-frac of the tensor.
+
+    `scale` and `offset` hold one Fraction, or one per index of `axis` (an axis of the tensor without its batch).
+    """
+
+    scale: tuple[Fraction, ...] = (Fraction(1),)
+    offset: tuple[Fraction, ...] = (Fraction(0),)
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scale", tuple(Fraction(s) for s in self.scale))
+        object.__setattr__(self, "offset", tuple(Fraction(o) for o in self.offset))
+        if self.axis is None and (len(self.scale), len(self.offset)) != (1, 1):
+            raise ValueError(f"axis must be given for {max(len(self.scale), len(self.offset))} scales or offsets")
+
+    @property
+    def is_identity(self) -> bool:
+        return all(s == 1 for s in self.scale) and all(o == 0 for o in self.offset)
+
+    def apply(self, raw: Array, frac: int, ndim: int) -> Array:
+        """float64 nearest to scale * raw * 2**-frac + offset; raw has the batch axes before its `ndim` own axes.
+
+        OverflowError where the scale is a power of two and the offset 0, so that the exact value is expected, but a
+        code needs more than 53 bits.
+        """
+        raw = exact(raw)
+        unit = Fraction(1, 1 << frac) if frac >= 0 else Fraction(1 << -frac)
+        if self.axis is None:
+            return _affine(raw, self.scale[0] * unit, self.offset[0])
+        axis = self.axis - ndim if self.axis >= 0 else self.axis
+        rows = np.moveaxis(raw, axis, 0)
+        n = len(rows)
+        scale = self.scale if len(self.scale) == n else self.scale * n
+        offset = self.offset if len(self.offset) == n else self.offset * n
+        if len(scale) != n or len(offset) != n:
+            raise ValueError(f"scale and offset must have 1 or {n} entries, not {len(self.scale)}, {len(self.offset)}")
+        out = [_affine(r, s * unit, o) for r, s, o in zip(rows, scale, offset, strict=True)]
+        return np.moveaxis(np.stack(out), 0, axis) if out else raw.astype(np.float64)
+
+
+def _affine(raw: Array, scale: Fraction, offset: Fraction) -> Array:
+    power = scale > 0 and (scale.numerator == 1 or scale.denominator == 1) and _is_power(scale)
+    if offset == 0 and power:
+        limit = raw if raw.size == 0 else np.maximum(np.abs(raw), 0)
+        if raw.size and int(limit.max()) > 1 << 53:
+            widest = int(limit.max())
+            if widest.bit_length() - ((widest & -widest).bit_length() - 1) > 53:
+                raise OverflowError(
+                    f"raw code {widest} needs more than the 53 bits that float64 holds; use run_raw for the integers"
+                )
+        return np.asarray(raw.astype(np.float64) * float(scale))
+    codes, inverse = np.unique(raw, return_inverse=True)
+    reals = np.array([float(scale * int(c) + offset) for c in codes], np.float64)
+    return reals[inverse].reshape(raw.shape) if raw.size else raw.astype(np.float64)
+
+
+def _is_power(q: Fraction) -> bool:
+    n = q.numerator * q.denominator
+    return n & (n - 1) == 0
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Real values to raw codes, on the host. A frozen description; subclasses say how."""
+
+    registry: ClassVar[dict[str, type[Encoder]]] = {}
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        Encoder.registry[cls.__name__] = cls
+
+    def encode(self, x: Array, name: str) -> Array:
+        """Raw codes of real values x; ValueError names the input and the first bad index."""
+        raise NotImplementedError(f"{type(self).__name__} has no encode rule")
+
+
+@dataclass(frozen=True)
+class FormatEncoder(Encoder):
+    """The format's own rounding; saturation only where the format asks for it, else out of range is an error."""
+
+    format: Format
+
+    def encode(self, x: Array, name: str) -> Array:
+        from fxsim.casting import from_double
+        from fxsim.formats import Overflow
+
+        x = check_real(x, name)
+        raw = from_double(x, self.format)
+        if self.format.overflow in (Overflow.WRAP, Overflow.WRAP_SM):
+            # A wrapped input is never what a user means, so wrapping is left to casts inside the graph.
+            wide = from_double(x, self.format.replace(width=self.format.width + 1088, int_bits=self.format.int_bits + 1088))
+            bad = np.argwhere(np.asarray(wide != raw))
+            if len(bad):
+                where = tuple(int(i) for i in bad[0])
+                lo, hi = (v * 2.0**-self.format.frac for v in (self.format.lo, self.format.hi))
+                raise ValueError(
+                    f"input {name!r} must lie in {lo}..{hi} ({self.format}), not {float(x[where])!r} at index {where}"
+                )
+        return raw
+
+
+@dataclass(frozen=True)
+class QuantEncoder(Encoder):
+    """The model file's own input quantizer, in its own float32: clip(round(x / scale + zero_point), lo, hi).
+
+    `scale`, `zero_point` are float32 numbers, one or one per index of `axis`. The codes keep the zero point
+    (value = code - zero_point is the graph's affair).
+    """
+
+    scale: tuple[float, ...]
+    zero_point: tuple[float, ...]
+    lo: int
+    hi: int
+    rounding: str = "ROUND"
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.rounding not in QUANT_ROUNDINGS:
+            raise ValueError(f"rounding must be one of {QUANT_ROUNDINGS}, not {self.rounding!r}")
+        if any(not (s > 0 and np.isfinite(s)) for s in self.scale):
+            raise ValueError(f"scale must be positive and finite, not {self.scale}")
+
+    def encode(self, x: Array, name: str) -> Array:
+        x = check_real(x, name).astype(np.float32)
+        scale, zero = (self._spread(v, x.ndim) for v in (self.scale, self.zero_point))
+        q = x / scale + zero
+        return np.clip(round_real(q, self.rounding), self.lo, self.hi).astype(np.int64)
+
+    def _spread(self, v: tuple[float, ...], ndim: int) -> Array:
+        a = np.array(v, np.float32)
+        if self.axis is None:
+            return a.reshape(())
+        return a.reshape((-1,) + (1,) * (ndim - 2 - self.axis))
+
+
+def round_real(q: Array, mode: str) -> Array:
+    """QONNX rounding of a real array: HALF_UP is half away from zero, HALF_DOWN half toward zero, UP away from 0."""
+    if mode in ("ROUND", "HALF_EVEN"):
+        return np.asarray(np.rint(q))
+    if mode == "CEIL":
+        return np.asarray(np.ceil(q))
+    if mode == "FLOOR":
+        return np.asarray(np.floor(q))
+    magnitude = np.abs(q)
+    if mode == "UP":
+        rounded = np.ceil(magnitude)
+    elif mode == "DOWN":
+        rounded = np.floor(magnitude)
+    else:
+        whole = np.floor(magnitude)
+        part = magnitude - whole  # exact: floor(m + 0.5) is wrong just below one half
+        rounded = whole + (part >= 0.5 if mode == "HALF_UP" else part > 0.5)
+    return np.asarray(np.copysign(rounded, q))
+
+
+def check_real(x: Array, name: str) -> Array:
+    """x as a finite real array (float64 or float32 kept); TypeError or ValueError names the input and first index."""
+    a = np.asarray(x)
+    if a.dtype.kind in "iub":
+        a = a.astype(np.float64)
+    if a.dtype.kind != "f":
+        raise TypeError(f"input {name!r} must be real numbers, not {a.dtype}")
+    bad = np.argwhere(~np.isfinite(a))
+    if len(bad):
+        where = tuple(int(i) for i in bad[0])
+        raise ValueError(f"input {name!r} must be finite, not {a[where]} at index {where}")
+    return a
