@@ -193,6 +193,22 @@ class Graph:
 
         save(self, path)
 
+    def exposing(self, *names: str) -> Graph:
+        """The same graph with these named tensors as further outputs (their codes, under their own names).
+
+        What a bench or a C simulation needs to compare inner tensors. KeyError for a name that has no value.
+        """
+        for name in names:
+            if name not in self.names or self.names[name].value is None:
+                known = sorted(k for k, n in self.names.items() if n.value is not None)
+                raise KeyError(f"no value is named {name!r}; the named values are {known}")
+        kw = {f.name: getattr(self, f.name) for f in fields(self)}
+        found = [self.names[n] for n in names]
+        kw["outputs"] += tuple(n.value for n in found)
+        kw["output_names"] += names
+        kw["output_affines"] += tuple(n.affine for n in found)
+        return Graph(**kw)
+
     def with_name(self, name: str) -> Graph:
         """The same graph under another name (a Verilog module or project is named after it)."""
         kw = {f.name: getattr(self, f.name) for f in fields(self)}
