@@ -1,0 +1,1 @@
+"""Every simulation of a core: pause patterns, the native library, the cocotb bench, the scoreboard of both."""

@@ -1,0 +1,259 @@
+"""Compile a core once, by Verilator and g++, for both benches: objects, a shared library, and a cocotb simulator."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtl.bench import cache, tools
+
+STREAM_PORTS = ("i__payload", "i__valid", "i__ready", "o__payload", "o__valid", "o__ready")
+"""Ports that a core must have; `clk` and `rst` may be missing where it has no register."""
+
+HARNESS = "fxsim_harness"
+"""Top module put around a core that has no clock or no reset port."""
+
+_HERE = Path(__file__).parent
+
+_VERILATOR_FLAGS = (
+    "-O3",
+    # quadratic in the number of registers: 91 s against 5 s on a 64 x 64 product, for code of the same size
+    "-fno-merge-cond-motion",
+    "--x-assign", "fast", "--x-initial", "fast", "--noassert",
+    # Amaranth's Verilog is full of width warnings; lint is not the business of a simulation
+    "-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet",
+    # g++ is superlinear in the size of a function and of a file
+    "--output-split", "20000", "--output-split-cfuncs", "500",
+    "--timescale", "1ns/1ps",
+)  # fmt: skip
+
+_COMPILE_FLAGS = ("-std=gnu++17", "-fPIC", "-w", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVERILATOR=1")
+_FAST, _SLOW = "-O1", "-O0"  # -O2 and -O3 -march=native ran no faster and compiled up to twice as long
+
+_RUNTIME = {
+    "core": ("verilated.cpp", "verilated_threads.cpp"),
+    "vpi": ("verilated_vpi.cpp", "verilated_dpi.cpp"),
+    "vcd": ("verilated_vcd_c.cpp",),
+    "fst": ("verilated_fst_c.cpp",),
+}
+_UNITY = 1 << 20  # bytes of rarely executed C++ compiled as one file
+
+
+@dataclass(frozen=True)
+class Model:
+    """A compiled core: `library` for ctypes, `simulator` for cocotb (None unless asked for), the width of every port."""
+
+    top: str
+    folder: Path
+    ports: dict[str, int]
+    simulator: Path | None = None
+
+    @property
+    def library(self) -> Path:
+        return self.folder / "core.so"
+
+
+def build(verilog: str, top: str, *, bench: bool = False, waves: str = "") -> Model:
+    """Compile module `top` of `verilog`, or find it in the cache.
+
+    bench: also link the cocotb simulator. waves: "", "vcd" or "fst", for the simulator alone.
+    Raises ValueError if a stream port is missing, FileNotFoundError for a missing tool, and RuntimeError with the
+    tool's words if Verilator or the compiler refuses, or if the headers that FST needs are not there.
+    """
+    if waves not in ("", "vcd", "fst"):
+        raise ValueError(f"waves must be '', 'vcd' or 'fst', not {waves!r}")
+    verilog, top = _harness(verilog, top)
+    verilator, compiler = tools.verilator(), tools.compiler()
+    flags = _compile_flags(compiler)
+    if waves == "fst" and (missing := tools.fst_missing()):
+        raise RuntimeError(
+            f"FST waves need the headers {' and '.join(missing)}: get them with "
+            "`apt install liblz4-dev zlib1g-dev`, or name a .vcd file instead"
+        )
+    same = (verilator.version, tools.compiler_version(compiler), flags)
+    kinds = ["core", *(["vpi"] if bench else []), *([waves] if waves else [])]
+    native = (_HERE / "native.cpp").read_text()
+    key = cache.digest(*same, _VERILATOR_FLAGS, _FAST, _SLOW, _UNITY, native, verilog, top, waves)
+
+    with contextlib.ExitStack() as stack:
+        runtime = {k: stack.enter_context(cache.entry(f"verilated-{k}", cache.digest(*same))) for k in kinds}
+        model = stack.enter_context(cache.entry("model", key))
+        simulator = None
+        if bench:
+            simulator = stack.enter_context(cache.entry("simulator", cache.digest(key, *_cocotb())))
+
+        compiles: list[tuple[str, list[str]]] = []
+        start = [*tools.compile_command(), *flags]
+        for kind, draft in runtime.items():
+            if not draft.ready:
+                compiles += _runtime_jobs(kind, verilator, draft.path, start)
+        if not model.ready:
+            _verilate(verilog, top, waves, verilator, model.path)
+            compiles += _model_jobs(model.path, verilator, start)
+        if simulator and not simulator.ready:
+            compiles.append(_main_job(model.path, simulator.path, waves, verilator, start))
+        # the largest first, so that the last ones fill the gaps
+        compiles.sort(key=lambda job: -Path(job[1][-3]).stat().st_size)
+        tools.run_all(compiles)
+
+        objects = [path for kind in kinds for path in sorted(runtime[kind].publish().glob("*.o"))]
+        if not model.ready:
+            base = [o for o in objects if o.parent.name.startswith(("verilated-core", f"verilated-{waves or '-'}"))]
+            _link(compiler, ["-shared", *_sorted(model.path, "*.o"), *base], model.path / "core.so", waves)
+            for source in model.path.glob("*.cpp"):
+                source.unlink()
+        folder = model.publish()
+        if simulator and not simulator.ready:
+            inside = [path for path in _sorted(folder, "*.o") if not path.endswith("/native.o")]
+            libraries = _cocotb()[1]
+            _link(
+                compiler,
+                [*_sorted(simulator.path, "*.o"), *inside, *objects, f"-L{libraries}", f"-Wl,-rpath,{libraries}",
+                 "-lcocotbvpi_verilator"],
+                simulator.path / top,
+                waves,
+            )  # fmt: skip
+        program = simulator.publish() / top if simulator else None
+    ports = json.loads((folder / "ports.json").read_text())
+    return Model(top, folder, ports, program)
+
+
+def _compile_flags(compiler: str) -> tuple[str, ...]:
+    # Several libraries of this kind live in one process: no symbol of one may answer for another.
+    unique = () if "clang" in tools.compiler_version(compiler) else ("-fno-gnu-unique",)
+    return (*_COMPILE_FLAGS, *unique)
+
+
+def _cocotb() -> tuple[str, str]:
+    """Version of cocotb and the folder of its simulator libraries."""
+    try:
+        import cocotb
+        import cocotb_tools.config
+    except ImportError as error:
+        raise ImportError("cocotb is missing: get it with `pip install cocotb`") from error
+    return str(cocotb.__version__), str(cocotb_tools.config.libs_dir)
+
+
+# ---- Verilog in ------------------------------------------------------------------------------------------------
+
+
+def _harness(verilog: str, top: str) -> tuple[str, str]:
+    """Check the port names of `top`; where clock or reset are missing, put a module that has them around it."""
+    match = re.search(rf"\bmodule\s+\\?{re.escape(top)}\s*(?:#\s*\(.*?\)\s*)?\((.*?)\)\s*;", verilog, re.DOTALL)
+    if match is None:
+        raise ValueError(f"verilog must hold a module {top!r} with ports")
+    names = set(re.findall(r"\w+", match[1]))
+    missing = [port for port in STREAM_PORTS if port not in names]
+    if missing:
+        raise ValueError(f"module {top!r} must have the ports {', '.join(STREAM_PORTS)}; missing: {', '.join(missing)}")
+    if {"clk", "rst"} <= names:
+        return verilog, top
+    body = verilog[match.end() :].split("endmodule")[0]
+    rows = []
+    for port in STREAM_PORTS:
+        found = re.search(rf"\b(input|output)\b\s*(?:wire|reg|logic)?\s*(\[[^\]]*\])?\s*{port}\b", match[1] + ";" + body)
+        if found is None:
+            raise ValueError(f"the direction of port {port!r} of module {top!r} must be declared")
+        rows.append(f"{found[1]} wire {found[2] or ''} {port}")
+    inner = [*STREAM_PORTS, *(port for port in ("clk", "rst") if port in names)]
+    ports = ", ".join(f".{port}({port})" for port in inner)
+    wrapper = f"module {HARNESS}(input wire clk, input wire rst, {', '.join(rows)});\n  {top} core({ports});\nendmodule\n"
+    return f"{verilog}\n{wrapper}", HARNESS
+
+
+def _verilate(verilog: str, top: str, waves: str, verilator: tools.Verilator, folder: Path) -> None:
+    """Write C++ and ports.json into `folder`; only the ports are open to VPI, so the rest is optimised freely."""
+    ports = ("clk", "rst", *STREAM_PORTS)
+    (folder / "core.v").write_text(verilog)
+    (folder / "ports.vlt").write_text(
+        "`verilator_config\n" + "".join(f'public_flat_rw -module "{top}" -var "{port}"\n' for port in ports)
+    )
+    trace = {"": [], "vcd": ["--trace-vcd"], "fst": ["--trace-fst"]}[waves]
+    command = verilator.command(
+        "--cc", "core.v", "ports.vlt", "--vpi", "--top-module", top, "--prefix", "Vtop", "-Mdir", ".",
+        *_VERILATOR_FLAGS, *trace,
+    )  # fmt: skip
+    tools.run(command, what=f"Verilator on module {top!r}", cwd=folder, env=verilator.environment)
+    found = re.findall(r"VL_(?:IN|OUT)\w*\(&(\w+),(\d+),(\d+)", (folder / "Vtop.h").read_text())
+    widths = {name.replace("___05F", "__"): int(high) - int(low) + 1 for name, high, low in found}
+    (folder / "ports.json").write_text(json.dumps(widths, indent=1, sort_keys=True))
+
+
+# ---- C++ to objects --------------------------------------------------------------------------------------------
+
+
+def _job(start: Sequence[str], options: Sequence[str], source: Path, output: Path) -> tuple[str, list[str]]:
+    return f"compiling {source.name}", [*start, *options, "-c", str(source), "-o", str(output)]
+
+
+def _includes(verilator: tools.Verilator, *folders: Path) -> list[str]:
+    return [f"-I{path}" for path in (*folders, verilator.include, verilator.include / "vltstd")]
+
+
+def _runtime_jobs(
+    kind: str, verilator: tools.Verilator, folder: Path, start: Sequence[str]
+) -> list[tuple[str, list[str]]]:
+    names = _RUNTIME[kind]
+    if kind == "fst":
+        inside = verilator.include / "fstcpp"
+        names = (*names, *(str(path.relative_to(verilator.include)) for path in sorted(inside.glob("*.cpp"))))
+    # cocotb's library resolves the VPI functions against the program, so those alone stay visible
+    options = ["-O2" if kind == "vpi" else _FAST, *([] if kind == "vpi" else ["-fvisibility=hidden"])]
+    return [
+        _job(start, [*options, *_includes(verilator)], verilator.include / name, folder / f"{Path(name).stem}.o")
+        for name in names
+    ]
+
+
+def _model_jobs(folder: Path, verilator: tools.Verilator, start: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Hot code file by file, everything that runs once joined into few files: each file costs the headers again."""
+    includes = [*_includes(verilator, folder), "-fvisibility=hidden"]
+    slow = [p for p in sorted(folder.glob("*.cpp")) if "__Slow" in p.name or p.name.endswith("__Dpi.cpp")]
+    fast = [p for p in sorted(folder.glob("*.cpp")) if p not in slow]
+    groups: list[list[Path]] = []
+    room = 0
+    for path in slow:
+        size = path.stat().st_size
+        if not groups or size > room:
+            groups.append([])
+            room = _UNITY
+        groups[-1].append(path)
+        room -= size
+    jobs = []
+    for index, group in enumerate(groups):
+        unit = folder / f"slow{index}.cpp"
+        unit.write_text("".join(f'#include "{path.name}"\n' for path in group))
+        # the size of the group orders the jobs; the compiler does not mind the comment
+        with open(unit, "a") as handle:
+            handle.write("//" + " " * (sum(path.stat().st_size for path in group) // 4) + "\n")
+        jobs.append(_job(start, [_SLOW, *includes], unit, folder / f"slow{index}.o"))
+    for path in fast:
+        jobs.append(_job(start, [_FAST, *includes], path, folder / f"{path.stem}.o"))
+    shutil.copy(_HERE / "native.cpp", folder / "native.cpp")
+    jobs.append(_job(start, [_FAST, *includes], folder / "native.cpp", folder / "native.o"))
+    return jobs
+
+
+def _main_job(
+    model: Path, folder: Path, waves: str, verilator: tools.Verilator, start: Sequence[str]
+) -> tuple[str, list[str]]:
+    import cocotb_tools.config
+
+    source = Path(cocotb_tools.config.share_dir) / "lib" / "verilator" / "verilator.cpp"
+    trace = {"": ["-DVM_TRACE=0"], "vcd": ["-DVM_TRACE=1"], "fst": ["-DVM_TRACE=1", "-DVM_TRACE_FST=1"]}[waves]
+    return _job(start, [_FAST, *trace, *_includes(verilator, model)], source, folder / "main.o")
+
+
+def _sorted(folder: Path, pattern: str) -> list[str]:
+    return [str(path) for path in sorted(folder.glob(pattern))]
+
+
+def _link(compiler: str, inputs: Sequence[object], output: Path, waves: str) -> None:
+    libraries = ["-llz4", "-lz"] if waves == "fst" else []
+    command = [compiler, *map(str, inputs), "-o", str(output), *libraries, "-lpthread"]
+    tools.run(command, what=f"linking {output.name}")

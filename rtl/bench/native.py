@@ -1,0 +1,273 @@
+"""Millions of vectors through a core: Verilator as a shared library, NumPy in and out, pauses on both streams."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtl.bench import model as _model
+from rtl.bench.patterns import Cycle, Pattern, Random, bursts, pair
+from rtl.layout import Layout
+
+PATIENCE = 100_000
+"""Clock cycles without a handshake on either stream after which a core counts as stuck, at full rate."""
+
+_BUDGET = 1 << 18  # cycles run in one call into the library, so that Ctrl-C is heard
+_FILL = 96  # cycles run before the reset in the middle of a stream
+_FAULTS = {
+    1: "o__valid fell in cycle {cycle} although o__ready had not taken sample {sample}",
+    2: "o__payload changed in cycle {cycle} while o__ready had not taken sample {sample}",
+    3: "the core called $finish in cycle {cycle} after {sample} samples",
+}
+
+
+class _Pattern(ctypes.Structure):
+    _fields_ = [
+        ("state", ctypes.c_uint64),
+        ("threshold", ctypes.c_uint64),
+        ("pauses", ctypes.c_void_p),
+        ("length", ctypes.c_int64),
+    ]
+
+
+class _Job(ctypes.Structure):  # struct Job of native.cpp
+    _fields_ = [
+        ("input", ctypes.c_void_p),
+        ("output", ctypes.c_void_p),
+        *[(name, ctypes.c_int64) for name in ("n_in", "n_out", "in_words", "out_words")],
+        *[(name, ctypes.c_int64) for name in ("cycles", "sent", "received", "first_in", "first_out")],
+        *[(name, ctypes.c_int64) for name in ("last_progress", "offering", "held", "fault", "spurious")],
+        ("idle", _Pattern),
+        ("backpressure", _Pattern),
+    ]
+
+
+@dataclass(frozen=True)
+class NativeResult:
+    """What came out: one array (n, *shape) per output port, in raw integers.
+
+    cycles: clock edges from the first cycle after reset to the last output taken, both included.
+    latency: clock cycles from the first word taken at the input to the first valid output.
+    """
+
+    outputs: list[np.ndarray] = field(repr=False)
+    cycles: int
+    latency: int
+    samples: int
+
+    @property
+    def output(self) -> np.ndarray:
+        """The only output port's array; ValueError if there are several."""
+        if len(self.outputs) != 1:
+            raise ValueError(f"there must be one output port, not {len(self.outputs)}")
+        return self.outputs[0]
+
+
+def simulate(
+    verilog: str,
+    top: str,
+    in_layout: Layout,
+    out_layout: Layout,
+    inputs: Any,
+    *,
+    idle: float | Pattern = 0.0,
+    backpressure: float | Pattern = 0.0,
+    seed: int = 0,
+    max_cycles: int | None = None,
+    samples: int | None = None,
+    reset_check: bool = True,
+) -> NativeResult:
+    """Stream `inputs` through module `top` of `verilog` and return every output; see `Core.run`."""
+    core = build(verilog, top, in_layout, out_layout)
+    return core.run(
+        inputs,
+        idle=idle,
+        backpressure=backpressure,
+        seed=seed,
+        max_cycles=max_cycles,
+        samples=samples,
+        reset_check=reset_check,
+    )
+
+
+def build(verilog: str, top: str, in_layout: Layout, out_layout: Layout) -> Core:
+    """Compile the core, or find it in the cache. Raises what `rtl.bench.model.build` raises, and ValueError if a
+    payload's width is not its layout's."""
+    compiled = _model.build(verilog, top)
+    check_widths(compiled.ports, top, in_layout, out_layout)
+    return Core(compiled.library, in_layout, out_layout)
+
+
+def check_widths(ports: dict[str, int], top: str, in_layout: Layout, out_layout: Layout) -> None:
+    """ValueError unless i__payload and o__payload are as wide as their layouts."""
+    for name, layout in (("i__payload", in_layout), ("o__payload", out_layout)):
+        if ports[name] != layout.bits:
+            raise ValueError(f"{name} of module {top!r} must have the layout's {layout.bits} bits, not {ports[name]}")
+
+
+class Core:
+    """A compiled core and the layouts of its two streams."""
+
+    def __init__(self, library: Path, in_layout: Layout, out_layout: Layout) -> None:
+        self.in_layout, self.out_layout = in_layout, out_layout
+        self._library = _load(library)
+
+    def run(
+        self,
+        inputs: Any,
+        *,
+        idle: float | Pattern = 0.0,
+        backpressure: float | Pattern = 0.0,
+        seed: int = 0,
+        max_cycles: int | None = None,
+        samples: int | None = None,
+        reset_check: bool = True,
+    ) -> NativeResult:
+        """Reset the core, offer every sample of `inputs` (what `Layout.pack` takes), collect `samples` outputs.
+
+        idle, backpressure: a Pattern, or the probability of a pause in each cycle, drawn from `seed`.
+        samples: outputs expected, by default as many as inputs. max_cycles: bound on the clock cycles, by default
+        generous and extended as long as words keep flowing; see `bounds`.
+        reset_check: first fill the core, pause it and reset it in mid-stream, so that every result also shows that
+        reset forgets everything.
+        Raises TimeoutError at the bound and RuntimeError when the core breaks the handshake (an offer withdrawn or
+        changed, an output after reset or beyond `samples`), both with cycle and sample.
+        """
+        words = self.run_words(
+            self.in_layout.pack(inputs),
+            idle=idle,
+            backpressure=backpressure,
+            seed=seed,
+            max_cycles=max_cycles,
+            samples=samples,
+            reset_check=reset_check,
+        )
+        out, job = words
+        return NativeResult(self.out_layout.unpack(out), job.cycles, _latency(job), len(out))
+
+    def run_words(
+        self,
+        words: np.ndarray,
+        *,
+        idle: float | Pattern = 0.0,
+        backpressure: float | Pattern = 0.0,
+        seed: int = 0,
+        max_cycles: int | None = None,
+        samples: int | None = None,
+        reset_check: bool = True,
+    ) -> tuple[np.ndarray, _Job]:
+        """As `run` on packed words (n, in_layout.words); returns packed words and the counters of the run."""
+        words = np.ascontiguousarray(words, np.uint32)
+        count = len(words) if samples is None else samples
+        sides = pair(idle, backpressure, seed)
+        limit, patience = bounds(len(words), count, sides, max_cycles)
+        library = self._library
+        handle = library.fx_new()
+        try:
+            self._reset(handle)
+            if reset_check and len(words):
+                fill, _fill_keep = self._job(words, len(words), (Cycle((False,)), bursts(_FILL // 2, _FILL // 2)))
+                fill.n_out = min(fill.n_out, _FILL)
+                library.fx_run(handle, ctypes.byref(fill), _FILL)
+                _raise_fault(fill)
+                self._reset(handle)
+            job, out = self._job(words, count, sides)
+            while job.received < job.n_out:
+                library.fx_run(handle, ctypes.byref(job), min(_BUDGET, limit - job.cycles))
+                _raise_fault(job)
+                if job.received < job.n_out:
+                    check_progress(job.cycles, job.sent, job.received, job.n_out, job.last_progress, limit, patience)
+            if job.sent == job.n_in:
+                library.fx_drain(handle, ctypes.byref(job), drain_cycles(_latency(job)))
+                if job.spurious:
+                    raise RuntimeError(f"the core gave {job.spurious} samples more than the {job.n_out} expected")
+        finally:
+            library.fx_free(handle)
+        return out, job
+
+    def _reset(self, handle: int) -> None:
+        if self._library.fx_reset(handle, 2):
+            raise RuntimeError("o__valid must be 0 in the cycle after reset, not 1")
+
+    def _job(self, words: np.ndarray, count: int, sides: tuple[Pattern, Pattern]) -> tuple[_Job, np.ndarray]:
+        out = np.zeros((count, self.out_layout.words), np.uint32)
+        job = _Job(input=words.ctypes.data, output=out.ctypes.data, n_in=len(words), n_out=count)
+        job.in_words, job.out_words = self.in_layout.words, self.out_layout.words
+        job.first_in = job.first_out = -1
+        keep = []
+        for name, side in zip(("idle", "backpressure"), sides, strict=True):
+            code, data = _encode(side)
+            setattr(job, name, code)
+            keep.append(data)
+        job.keep = (words, out, keep)  # the library holds bare addresses
+        return job, out
+
+
+def bounds(n_in: int, n_out: int, sides: tuple[Pattern, Pattern], max_cycles: int | None) -> tuple[int, int]:
+    """(most cycles, most cycles without a handshake) of a run; the patience grows as the patterns pause more."""
+    if max_cycles is not None and max_cycles < 1:
+        raise ValueError(f"max_cycles must be at least 1, not {max_cycles!r}")
+    patience = int(PATIENCE / (sides[0].rate * sides[1].rate))
+    if max_cycles is None:
+        return patience * (n_in + n_out + 1), patience
+    return max_cycles, max(patience, max_cycles)
+
+
+def check_progress(
+    cycles: int, sent: int, received: int, expected: int, last_progress: int, limit: int, patience: int
+) -> None:
+    """TimeoutError if a run that is not finished has reached its bound or stands still."""
+    stuck = cycles - last_progress > patience
+    if stuck or cycles >= limit:
+        why = f"no handshake for {cycles - last_progress} cycles" if stuck else f"the bound is {limit} cycles"
+        raise TimeoutError(
+            f"the core gave {received} of {expected} samples in {cycles} clock cycles, having taken {sent}: {why}"
+        )
+
+
+def drain_cycles(latency: int) -> int:
+    """Clock cycles to watch for surplus outputs after the last expected one."""
+    return min(4096, 2 * max(latency, 0) + 16)
+
+
+def fault_text(fault: int, cycle: int, sample: int) -> str:
+    return _FAULTS[fault].format(cycle=cycle, sample=sample)
+
+
+def _raise_fault(job: _Job) -> None:
+    if job.fault:
+        raise RuntimeError(fault_text(job.fault, job.cycles, job.received))
+
+
+def _latency(job: _Job) -> int:
+    return int(job.first_out - job.first_in) if min(job.first_in, job.first_out) >= 0 else -1
+
+
+def _encode(pattern: Pattern) -> tuple[_Pattern, np.ndarray | None]:
+    if pattern.never:
+        return _Pattern(0, 0, None, 0), None
+    if isinstance(pattern, Random):
+        return _Pattern(pattern.state, pattern.threshold, None, 0), None
+    if isinstance(pattern, Cycle):
+        data = np.array(pattern.pauses, np.uint8)
+        return _Pattern(0, 0, data.ctypes.data, len(data)), data
+    raise TypeError(f"pattern must be Random or Cycle, not {pattern!r}")
+
+
+@functools.lru_cache(maxsize=None)
+def _load(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
+    library.fx_new.restype = ctypes.c_void_p
+    library.fx_free.argtypes = [ctypes.c_void_p]
+    library.fx_free.restype = None
+    library.fx_reset.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+    library.fx_reset.restype = ctypes.c_int64
+    for function in (library.fx_run, library.fx_drain):
+        function.argtypes = [ctypes.c_void_p, ctypes.POINTER(_Job), ctypes.c_int64]
+        function.restype = None
+    return library
