@@ -1,0 +1,49 @@
+"""Write a model as an hls4ml project, run its C simulation and compare every integer with the emulator."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from fxsim.cli.data import add_model_arguments, add_sample_arguments, load_model, raw_samples
+from fxsim.cli.report import Console
+
+
+def add_arguments(p: argparse.ArgumentParser) -> None:
+    add_model_arguments(p)
+    add_sample_arguments(p)
+    p.add_argument("-o", "--output", default="build/hls", help="project folder (default build/hls)")
+    p.add_argument("--backend", default="Vitis", help="hls4ml back end (default Vitis)")
+    p.add_argument("--no-simulation", action="store_true", help="write the project only")
+
+
+def execute(arguments: argparse.Namespace, console: Console) -> bool:
+    import hls
+
+    graph = load_model(arguments.model, arguments)
+    raw = raw_samples(graph, arguments)
+    with console.stage("write the hls4ml project"):
+        project = hls.export(graph, arguments.output, backend=arguments.backend)
+    console.data |= {"folder": str(arguments.output), "layers": project.report()}
+    console.line(f"hls4ml project in {arguments.output}")
+    if arguments.no_simulation:
+        return True
+    with console.stage("compile the C simulation"):
+        project.compile()
+    with console.stage(f"simulate {len(raw[0])} samples") as stage:
+        got = project.predict_raw(*raw)
+    mismatches = count_mismatches(got, graph.run_raw(*raw))
+    console.data |= {"vectors": len(raw[0]), "mismatches": mismatches, "seconds": stage["seconds"]}
+    console.line(f"{len(raw[0])} vectors, {mismatches} mismatches")
+    return mismatches == 0
+
+
+def count_mismatches(got: object, want: object) -> int:
+    """Number of differing integers over all outputs (a missing or misshapen output counts in full)."""
+    pairs = zip(_list(got), _list(want), strict=True)
+    return sum(int(np.sum(a != b)) if a.shape == b.shape else b.size for a, b in pairs)
+
+
+def _list(v: object) -> list[np.ndarray]:  # type: ignore[type-arg]
+    return [np.asarray(a) for a in (v if isinstance(v, tuple) else (v,))]

@@ -1,0 +1,78 @@
+"""What commands print: progress on standard error, tables or JSON on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+
+class Console:
+    """Collects `data` for JSON; prints tables otherwise. Progress goes to standard error, so it never mixes in."""
+
+    def __init__(self, json: bool = False) -> None:
+        self.json = json
+        self.data: dict[str, Any] = {}
+
+    @contextmanager
+    def stage(self, text: str) -> Iterator[dict[str, float]]:
+        """Announce a stage, and print its seconds when it ends; the yielded dict then holds `seconds`."""
+        live = sys.stderr.isatty()
+        result: dict[str, float] = {}
+        print(f"{text} ...", file=sys.stderr, end="" if live else "\n", flush=True)
+        start = time.perf_counter()
+        try:
+            yield result
+        except BaseException:
+            print(" stopped" if live else f"{text}: stopped", file=sys.stderr, flush=True)
+            raise
+        result["seconds"] = time.perf_counter() - start
+        done = f"{result['seconds']:.2f} s"
+        print(f" {done}" if live else f"{text}: {done}", file=sys.stderr, flush=True)
+
+    def line(self, text: str = "") -> None:
+        if not self.json:
+            print(text)
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1) -> None:
+        """Rows under a header; the first `left` columns flush left, numbers flush right."""
+        if self.json:
+            return
+        cells = [[_cell(v) for v in row] for row in [list(header), *rows]]
+        widths = [max(len(r[i]) for r in cells) for i in range(len(header))]
+        for k, row in enumerate(cells):
+            parts = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+            print("  ".join(parts).rstrip())
+            if k == 0:
+                print("  ".join("-" * w for w in widths))
+
+    def close(self) -> None:
+        if self.json:
+            json.dump(self.data, sys.stdout, indent=2, default=plain)
+            print()
+        sys.stdout.flush()
+
+
+def _cell(v: Any) -> str:
+    if v is None:
+        return ""
+    if isinstance(v, float):
+        return f"{v:.2f}"
+    return str(v)
+
+
+def plain(v: Any) -> Any:
+    """JSON for NumPy numbers and arrays, fractions, and anything that prints well."""
+    if isinstance(v, np.ndarray):
+        return v.tolist()
+    if isinstance(v, np.generic):
+        return v.item()
+    if isinstance(v, Fraction):
+        return f"{v.numerator}/{v.denominator}"
+    return str(v)

@@ -1,0 +1,230 @@
+"""Each line of the table in docs/errors.md: the error's type, its message, and the command line's exit status."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import fxsim
+from fxsim.cli import main
+from fxsim.data import digits_model
+
+TABLE = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
+CASES: dict[str, Callable[[Path, pytest.MonkeyPatch], Any]] = {}
+
+
+def case(line: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def add(fn: Callable[..., Any]) -> Callable[..., Any]:
+        CASES[line] = fn
+        return fn
+
+    return add
+
+
+def rows() -> list[tuple[str, str, str]]:
+    found = re.findall(r"^\| (.+?) \| `(\w+)` \| (.+?) \|$", TABLE.read_text(), re.M)
+    return [(a, b, c) for a, b, c in found]
+
+
+def test_every_line_has_a_test_and_every_test_a_line() -> None:
+    assert sorted(CASES) == sorted(r[0] for r in rows())
+
+
+@pytest.mark.parametrize(("line", "error", "text"), rows(), ids=[r[0] for r in rows()])
+def test_line(line: str, error: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(getattr(builtins, error), match=re.escape(text)):
+        CASES[line](tmp_path, monkeypatch)
+
+
+def graph() -> fxsim.Graph:
+    return fxsim.trace(lambda x: x + 1, fxsim.SQ(1, 3), shape=(2,))
+
+
+@case("NaN or infinity among the samples")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    graph().run([[0.5, np.nan]])
+
+
+@case("samples of the wrong shape")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    graph().run(np.zeros((4, 3)))
+
+
+@case("samples of the wrong dtype")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    graph().run(np.array([["a", "b"]]))
+
+
+@case("raw codes that are not integers")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    graph().run_raw(np.array([[0.5, 1.0]]))
+
+
+@case("a value outside the input format")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    graph().run([[0.5, 1.0]])
+
+
+@case("a raw code outside the input's range")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    graph().run_raw([[8, 0]])
+
+
+@case("a truncated model file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    path = tmp / "model.onnx"
+    path.write_bytes(Path(digits_model()).read_bytes()[:5000])
+    fxsim.load(path)
+
+
+@case("a truncated graph file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    whole = tmp / "graph.fxs"
+    graph().save(whole)
+    whole.write_bytes(whole.read_bytes()[:200])
+    fxsim.load(whole)
+
+
+@case("a truncated data file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from fxsim.cli.data import read_samples
+
+    path = tmp / "x.npy"
+    np.save(path, np.zeros((100, 2)))
+    path.write_bytes(path.read_bytes()[:300])
+    read_samples(graph(), str(path))
+
+
+@case("a model file that does not exist")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.load(tmp / "nothing.onnx")
+
+
+@case("a file of an unknown kind")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    path = tmp / "model.pkl"
+    path.write_bytes(b"abc")
+    fxsim.load(path)
+
+
+def onnx_model(path: Path, nodes: list[Any], shape: list[Any], initializers: dict[str, Any] | None = None) -> Path:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    values = [numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in (initializers or {}).items()]
+    domains = [helper.make_opsetid("", 20), helper.make_opsetid("qonnx.custom_op.general", 2)]
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], [y], values), opset_imports=domains), path)
+    return path
+
+
+def quant(inputs: list[str], output: str) -> Any:
+    from onnx import helper
+
+    return helper.make_node(
+        "Quant", inputs, [output], name=f"quant_{output}", domain="qonnx.custom_op.general",
+        signed=1, narrow=0, rounding_mode="ROUND",
+    )  # fmt: skip
+
+
+QUANT_PARAMETERS = {"s": 0.25, "z": 0.0, "b": 4.0}
+
+
+@case("a model with an unknown op")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from onnx import helper
+
+    nodes = [quant(["x", "s", "z", "b"], "q"), helper.make_node("Einsum", ["q"], ["y"], name="odd", equation="ij->ji")]
+    fxsim.load(onnx_model(tmp / "m.onnx", nodes, [1, 4], QUANT_PARAMETERS))
+
+
+@case("a model with a dynamic shape")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.load(onnx_model(tmp / "m.onnx", [quant(["x", "s", "z", "b"], "y")], [1, "n"], QUANT_PARAMETERS))
+
+
+@case("a quantizer whose scale is missing")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.load(onnx_model(tmp / "m.onnx", [quant(["x", "s", "z", "b"], "y")], [1, 4], {"z": 0.0, "b": 4.0}))
+
+
+@case("a format of width 0")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.SQ(0, 0)
+
+
+@case("a format of negative width")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.Format(-3, 1)
+
+
+@case("a format that cannot be parsed")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.Format.parse("float<3>")
+
+
+@case("a weight that is not exactly representable")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.trace(lambda x: x * 0.1, fxsim.SQ(1, 3))
+
+
+@case("a condition used as a Python bool while tracing")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.trace(lambda x: x if x > 0 else -x, fxsim.SQ(1, 3))
+
+
+@case("an output folder that cannot be written")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from fxsim.files import make_folder
+
+    make_folder("/proc/fxsim")  # a folder in which not even root may make one
+
+
+@case("an output folder that is a file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from fxsim.files import make_folder
+
+    (tmp / "file").write_text("")
+    make_folder(tmp / "file")
+
+
+def without(tool: str, tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    """Verify with a PATH on which every needed tool but one is found, and an empty build cache."""
+    import shutil
+
+    import rtl
+
+    folder = tmp / "bin"
+    folder.mkdir()
+    for name in ("g++", "make", "perl", "python3", "sh", "env", "ar", "ld", "as"):
+        found = shutil.which(name)
+        if name != tool and found:
+            (folder / name).symlink_to(found)
+    patch.setenv("PATH", str(folder))
+    patch.setenv("FXSIM_CACHE", str(tmp / "cache"))
+    patch.delenv("CXX", raising=False)
+    g = graph()
+    rtl.verify(g, np.zeros((3, 2)))
+
+
+@case("missing g++")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    without("g++", tmp, patch)
+
+
+@case("missing make")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    without("make", tmp, patch)
+
+
+def test_command_line_prints_one_line_and_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(tmp_path / "nothing.onnx")]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ") and err.count("\n") == 1 and "nothing.onnx" in err
