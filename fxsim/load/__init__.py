@@ -1,0 +1,48 @@
+"""Model files to graphs: `load` picks the reader by suffix, every reader ends in the same typed graph."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fxsim.formats import Format
+from fxsim.graph import Graph
+
+RESCALES = ("auto", "dyadic", "threshold")
+
+
+def load(path: str | os.PathLike[str], input: Format | None = None, rescale: str = "auto") -> Graph:
+    """The graph of a model file: QONNX (`.onnx`) or the project's own file (`.fxs`).
+
+    By default the graph starts at the codes of the file's first quantizer, which the host applies by the
+    file's own float32 rule. `input` builds that quantizer into the graph instead, behind an input of this
+    format. `rescale` says how float scales become integers: "dyadic" (a certified multiply-add-shift,
+    thresholds where a channel has no certificate), "threshold", or "auto", the cheaper of the two
+    (`fxsim.load.rescale.cost`).
+
+    Raises FileNotFoundError; ValueError for an unknown suffix, a damaged file, or a model whose integers are
+    not defined (dynamic shape, missing scale); NotImplementedError for an op without a handler; ImportError
+    if the reader's package is missing. Errors inside a model name the node, its op and what to do.
+    """
+    path = Path(path)
+    if input is not None and not isinstance(input, Format):
+        raise TypeError(f"input must be a fxsim.Format, not {input!r}")
+    if rescale not in RESCALES:
+        raise ValueError(f"rescale must be one of {', '.join(RESCALES)}, not {rescale!r}")
+    suffix = path.suffix.lower()
+    if suffix not in (".onnx", ".fxs"):
+        raise ValueError(f"path must end in .onnx (QONNX) or .fxs (a saved graph), not {path.name!r}")
+    if not path.is_file():
+        raise FileNotFoundError(f"no model file at {path}")
+    if suffix == ".onnx":
+        from fxsim.load.qonnx import load_qonnx
+
+        return load_qonnx(path, input, rescale)
+    if input is not None:
+        raise ValueError("input must be None for a saved graph, whose inputs are fixed")
+    from fxsim.serialize import load as load_saved
+
+    return load_saved(path)
+
+
+__all__ = ["RESCALES", "load"]

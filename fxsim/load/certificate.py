@@ -1,0 +1,122 @@
+"""Certified dyadic rescale: the smallest multiplier whose steps coincide with the exact ones on every reachable value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from fxsim.load.steps import Reach, StepFunction
+
+MAX_SHIFT = 48
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """clip((acc * multiplier + offset + half) >> shift) equals the step function on the whole reachable set.
+
+    `half` is 2**(shift - 1), or 0 for shift 0. `bits` is the length of |multiplier| without trailing zeros,
+    and is the least possible: see `certify`.
+    """
+
+    multiplier: int
+    offset: int
+    shift: int
+
+    @property
+    def half(self) -> int:
+        return 1 << (self.shift - 1) if self.shift else 0
+
+    @property
+    def bits(self) -> int:
+        m = abs(self.multiplier)
+        return (m // (m & -m)).bit_length() if m else 0
+
+    def code(self, acc: int, lo: int, hi: int) -> int:
+        """What the hardware computes for one accumulator value."""
+        return min(max((acc * self.multiplier + self.offset + self.half) >> self.shift, lo), hi)
+
+
+def constraints(steps: StepFunction, reach: Reach) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """(at least, below): pairs (j, acc) with acc * M + C >= j * 2**S, resp. < j * 2**S, C the whole constant.
+
+    They say that both functions step at the same place for every code, and are enough because both are
+    monotone: between two edges nothing changes, and codes that are never left (or reached) bind at the ends
+    of the set only.
+    """
+    least, greatest = steps.codes(reach)
+    ends = (reach.lo, reach.hi) if steps.a >= 0 else (reach.hi, reach.lo)
+    at_least, below = [], []
+    if least > steps.lo:
+        at_least.append((least, ends[0]))
+    if greatest < steps.hi:
+        below.append((greatest + 1, ends[1]))
+    for j in range(least + 1, greatest + 1):
+        inside, outside = steps.edge(j, reach)
+        assert inside is not None and outside is not None
+        at_least.append((j, inside))
+        below.append((j, outside))
+    return at_least, below
+
+
+def certify(steps: StepFunction, reach: Reach, max_shift: int = MAX_SHIFT) -> Certificate | str:
+    """The certificate with the smallest shift and multiplier, or the reason why there is none.
+
+    For a multiplier M and shift S the constraints leave an interval of integer constants; M works exactly
+    where it is not empty. The working slopes M / 2**S are therefore the points of one interval whose closure
+    holds `a`, so that for each S only the two neighbours of a * 2**S need a look. The first S that works has
+    the fewest bits.
+    """
+    at_least, below = constraints(steps, reach)
+    if steps.codes(reach)[0] == steps.codes(reach)[1]:
+        return Certificate(0, steps.codes(reach)[0], 0)
+    for shift in range(max_shift + 1):
+        exact = steps.a * (1 << shift)
+        floor = exact.__floor__()
+        best: tuple[tuple[int, ...], Certificate] | None = None
+        for m in {floor, -((-exact).__floor__())}:
+            low = max((j << shift) - acc * m for j, acc in at_least) if at_least else None
+            high = min((j << shift) - 1 - acc * m for j, acc in below) if below else None
+            if low is None or high is None:
+                low = high if low is None else low
+                high = low
+            assert low is not None and high is not None
+            if low > high:
+                continue
+            constant = simplest(low, high)
+            certificate = Certificate(m, constant - ((1 << shift) >> 1), shift)
+            key = (signed_digits(m) + (constant != 0), abs(exact - m) > Fraction(1, 2), m)
+            if best is None or key < best[0]:
+                best = key, certificate
+        if best is not None:
+            return best[1]
+    ties = sum(1 for j, acc in at_least if _is_tie(steps, j, acc)) + sum(
+        1 for j, acc in below if _is_tie(steps, j, acc)
+    )
+    why = (
+        f"{ties} reachable values are exact ties that the rounding sends both ways"
+        if ties
+        else "steps too close"
+    )
+    return f"no multiplier with a shift up to {max_shift} has the same steps: {why}"
+
+
+def _is_tie(steps: StepFunction, j: int, acc: int) -> bool:
+    return (steps.a * acc + steps.b - Fraction(1, 2)).denominator == 1
+
+
+def simplest(low: int, high: int) -> int:
+    """An integer in low..high with the most trailing zeros (0 if it is there)."""
+    if low <= 0 <= high:
+        return 0
+    k = max(abs(low), abs(high)).bit_length()
+    while True:
+        v = -(-low >> k) << k if low > 0 else (high >> k) << k
+        if low <= v <= high:
+            return v
+        k -= 1
+
+
+def signed_digits(m: int) -> int:
+    """Nonzero digits of m in canonical signed-digit form: m * acc takes one adder fewer."""
+    m = abs(m)
+    return ((m ^ (3 * m)) >> 1).bit_count()

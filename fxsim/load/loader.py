@@ -1,0 +1,237 @@
+"""One pass over a model file's nodes: what each tensor became, and the table of handlers, one function per op."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fxsim import ops
+from fxsim.boundary import FormatEncoder, QuantEncoder
+from fxsim.formats import Format
+from fxsim.graph import Graph, Name, Op
+from fxsim.integers import Array, IntArray
+from fxsim.load.affine import Activation, Constant, RealInput, Symbol, as_fractions, rewired
+from fxsim.load.onnx_file import DEFAULT_DOMAIN, QUANT_DOMAINS, FileNode, Model, evaluate
+from fxsim.trace import Builder, Tensor, maximum, minimum
+from fxsim.types import TensorType
+
+Handler = Callable[["Loader", FileNode, "list[Symbol | None]"], "Symbol"]
+
+
+class Loader:
+    """The state of one load: the file, the graph under construction, and what each tensor of the file became.
+
+    Handlers return a Symbol per node: a Constant, the RealInput before the first quantizer, or an Activation.
+    """
+
+    def __init__(self, model: Model, input: Format | None, rescale: str) -> None:
+        self.model, self.input, self.rescale = model, input, rescale
+        self.builder = Builder(model.name)
+        self.symbols: dict[str, Symbol] = {k: Constant(v) for k, v in model.constants.items()}
+        self._codes: dict[str, tuple[QuantEncoder, Tensor]] = {}
+        self._blocks: set[str] = set()
+        self.batch = model.inputs[0].shape[0] if model.inputs else 1
+
+    def graph(self) -> Graph:
+        """Read every node in order and close the graph at the file's outputs."""
+        for i in self.model.inputs:
+            shape = i.shape[1:]
+            if self.input is None:
+                self.symbols[i.name] = RealInput(i.name, shape, shape)
+                reason = "a real-valued input: the host applies the quantizer after it"
+                self.builder.names[i.name] = Name(None, reason=reason)
+            else:
+                tensor = self.builder.input(
+                    i.name, TensorType.of(self.input, shape), FormatEncoder(self.input)
+                )
+                self.symbols[i.name] = Activation(tensor.named(i.name))
+        for node in self.model.nodes:
+            self._read(node)
+        outputs = [self._output(name) for name in self.model.outputs]
+        affines = [o.affine() for o in outputs]
+        return self.builder.finish([o.tensor for o in outputs], self.model.outputs, affines)
+
+    def _read(self, node: FileNode) -> None:
+        operands = [self.symbols[n] if n else None for n in node.inputs]
+        if node.op not in HANDLERS or not self._known_domain(node):
+            if operands and all(isinstance(o, Constant) for o in operands) and node.domain in DEFAULT_DOMAIN:
+                self._fold(node, operands)
+                return
+            if node.op == "Constant":
+                raise self.error(node, "has no readable value", "store the value as a tensor")
+            raise NotImplementedError(
+                f"{node} of domain {node.domain or 'ai.onnx'!r} has no handler; supported are "
+                f"{', '.join(sorted(HANDLERS))}, and any standard op on constants. Rewrite the model without "
+                f"it, or add one with @fxsim.load.loader.handles({node.op!r})"
+            )
+        if len(node.outputs) > 1 and any(node.outputs[1:]):
+            raise self.error(
+                node, f"has {len(node.outputs)} outputs", "export the model for inference, one output a node"
+            )
+        try:
+            result = HANDLERS[node.op](self, node, operands)
+        except _Placed:
+            raise
+        except (ValueError, TypeError, OverflowError) as e:
+            raise _Placed(f"{node}: {e}") from e
+        self._define(node, operands, result)
+
+    def _known_domain(self, node: FileNode) -> bool:
+        return node.domain in (QUANT_DOMAINS if node.op in QUANT_OPS else DEFAULT_DOMAIN)
+
+    def _fold(self, node: FileNode, operands: list[Any]) -> None:
+        try:
+            results = evaluate(node, [o.values for o in operands], self.model.opset)
+        except Exception as e:  # whatever the reference evaluator finds wrong with the node
+            raise self.error(node, f"cannot be folded: {e}", "fold the constants before export") from e
+        for name, value in zip(node.outputs, results, strict=True):
+            self.symbols[name] = Constant(value)
+
+    def _define(self, node: FileNode, operands: list[Symbol | None], result: Symbol) -> None:
+        """Bind the node's output, and name it if it is an activation."""
+        name = node.outputs[0]
+        self.symbols[name] = result
+        if isinstance(result, RealInput):
+            self.builder.names[name] = Name(
+                None, reason="real-valued: the host applies the quantizer after it"
+            )
+        elif isinstance(result, Activation):
+            sources = [o.tensor.node for o in operands if isinstance(o, Activation)]
+            folded = result.tensor.node in sources and node.op not in WIRING
+            if folded or result.clamped:
+                reason = (
+                    f"{node.op} is folded into what follows: a quantizer's steps or the host's output scale"
+                )
+                self.builder.names[name] = Name(None, reason=reason)
+            else:
+                self.builder.names[name] = Name(result.tensor.node, result.affine())
+
+    def _output(self, name: str) -> Activation:
+        symbol = self.symbols[name]
+        if not isinstance(symbol, Activation):
+            kind = (
+                "a constant" if isinstance(symbol, Constant) else "real-valued: no quantizer stands before it"
+            )
+            raise ValueError(
+                f"output {name!r} is {kind}; a graph starts at the file's first Quant, or pass input=Format"
+            )
+        if symbol.clamped:
+            node = next(n for n in self.model.nodes if name in n.outputs)
+            return self.materialised(node, symbol)
+        return symbol
+
+    def error(self, node: FileNode, what: str, remedy: str) -> ValueError:
+        """A ValueError that names node and op and says what to do."""
+        return _Placed(f"{node} {what}; {remedy}")
+
+    def block_name(self, node: FileNode) -> str:
+        """A unique name for a block of this node."""
+        name, n = node.label, 1
+        while name in self._blocks:
+            n += 1
+            name = f"{node.label}_{n}"
+        self._blocks.add(name)
+        return name
+
+    def activation(self, node: FileNode, symbol: Symbol | None, what: str = "its input") -> Activation:
+        """The operand as an Activation; a ValueError says that it was never quantized."""
+        if isinstance(symbol, Activation):
+            return symbol
+        if isinstance(symbol, RealInput):
+            raise self.error(
+                node, f"has no scale for {what}: the real input {symbol.name!r} is not quantized before it",
+                "insert a Quant node after the input, or pass input=Format to fxsim.load",
+            )  # fmt: skip
+        raise self.error(
+            node, f"needs an activation as {what}, not a constant", "swap the operands or fold the node"
+        )
+
+    def constant(self, node: FileNode, symbol: Symbol | None, what: str) -> Constant:
+        """The operand as a Constant; a ValueError says that it is computed from the input."""
+        if isinstance(symbol, Constant):
+            return symbol
+        raise self.error(
+            node, f"needs a constant {what}, not one computed from the input", f"export a constant {what}"
+        )
+
+    def materialised(self, node: FileNode, x: Activation) -> Activation:
+        """x with its clamps as Max and Min, where they are integers at its scale; ValueError otherwise."""
+        if not x.clamped:
+            return x
+        t, unit = x.tensor, as_fractions(np.asarray(1))[()] * 2**x.tensor.frac
+        for side, join in (("low", maximum), ("high", minimum)):
+            bounds = [getattr(line, side) for line in x.lines]
+            if all(b is None for b in bounds):
+                continue
+            ends = [t.type.bounds[side == "high"] if b is None else b * unit for b in bounds]
+            if any(e != int(e) for e in ends):
+                raise self.error(
+                    node, "uses the result of a ReLU or Clip that is not a whole code at its scale",
+                    "insert a Quant node after the ReLU",
+                )  # fmt: skip
+            raw = np.array([int(e) for e in ends], object)
+            raw = raw.reshape(()) if x.axis is None else raw.reshape((-1,) + (1,) * (t.ndim - 1 - x.axis))
+            t = join(t, self.builder.apply(ops.Const(IntArray(raw), t.frac)))
+        lines = tuple(type(li)(li.scale, li.offset) for li in x.lines)
+        return Activation(t, lines, x.axis)
+
+    def wired(self, node: FileNode, x: Symbol, op: Op) -> Symbol:
+        """A wiring op on an activation or on the real input, scales following their axis."""
+        if isinstance(x, RealInput):
+            shape = op.infer(TensorType.constant(np.zeros(x.shape, np.int64), 0)).shape
+            return RealInput(x.name, shape, x.start, (*x.wiring, op))
+        assert isinstance(x, Activation)
+        if x.axis is None:
+            return Activation(self.builder.apply(op, x.tensor), x.lines)
+        lines, axis = rewired(x.lines, x.axis, x.shape, op)
+        return Activation(self.builder.apply(op, x.tensor), lines, axis)
+
+    def encoded(self, node: FileNode, x: RealInput, encoder: QuantEncoder, frac: int) -> Tensor:
+        """The graph's input at the codes of `encoder`, and the wiring that the file has before its quantizer."""
+        known = self._codes.get(x.name)
+        if known is not None and known[0] != encoder:
+            raise self.error(
+                node,
+                f"quantizes the input {x.name!r} in a second way",
+                "pass input=Format, so that both are hardware",
+            )
+        if known is None:
+            shape = x.start
+            lo, hi = (np.full(shape, v, np.int64) for v in (encoder.lo, encoder.hi))
+            tensor = self.builder.input(x.name, TensorType(shape, frac, lo, hi), encoder)
+            known = self._codes[x.name] = (encoder, tensor)
+        tensor = known[1]
+        for op in x.wiring:
+            with self.builder.block("flatten", f"{self.block_name(node)}_input", [tensor]) as outputs:
+                outputs.append(self.builder.apply(op, tensor))
+            tensor = outputs[0]
+        return tensor
+
+
+class _Placed(ValueError):
+    """An error that names its node already."""
+
+
+HANDLERS: dict[str, Handler] = {}
+QUANT_OPS = frozenset({"Quant", "IntQuant", "BipolarQuant"})
+WIRING = frozenset({"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+
+
+def handles(*names: str) -> Callable[[Handler], Handler]:
+    """Decorator: the handler of these ops, handler(loader, node, operands) -> Symbol. Replacing one is an error."""
+
+    def add(fn: Handler) -> Handler:
+        for name in names:
+            if name in HANDLERS:
+                raise ValueError(f"op {name!r} already has a handler")
+            HANDLERS[name] = fn
+        return fn
+
+    return add
+
+
+def static(values: Array) -> tuple[int, ...]:
+    """A constant tensor as a tuple of ints (shapes, axes, permutations)."""
+    return tuple(int(v) for v in np.asarray(values).ravel())
