@@ -63,7 +63,7 @@ IDENTITY = Line()
 
 @dataclass(frozen=True)
 class Activation:
-    """A tensor of the file: real = line(value of `tensor`), one line, or one per index of `axis` (batch not counted)."""
+    """A tensor of the file: real = line(value of `tensor`), one line, or one per index of `axis`."""
 
     tensor: Tensor
     lines: tuple[Line, ...] = (IDENTITY,)
@@ -102,7 +102,7 @@ class Activation:
         return Activation(self.tensor, tuple(fn(*row) for row in zip(*columns, strict=True)), axis)
 
     def settled(self) -> Activation:
-        """The same reals with a common power-of-two scale moved into the tensor's binary point, which is free."""
+        """The same reals, a common power-of-two scale moved into the tensor's binary point (free)."""
         line = self.lines[0]
         if len(self.lines) == 1 and not line.clamped and line.offset == 0 and line.scale != 1:
             power = log2(line.scale)
@@ -196,7 +196,7 @@ def _varies(a: Array, axis: int) -> bool:
 
 
 def rewired(lines: Sequence[Line], axis: int, old: tuple[int, ...], op: Op) -> tuple[tuple[Line, ...], int]:
-    """The lines and their axis after a wiring op; ValueError where no axis of the result separates the channels."""
+    """The lines and their axis after a wiring op; ValueError where no axis separates the channels."""
     index = np.broadcast_to(np.arange(old[axis]).reshape((-1,) + (1,) * (len(old) - 1 - axis)), old)
     placed = np.asarray(op.place(index[None], len(old), 0)[0])  # type: ignore[attr-defined]
     for i in range(placed.ndim):

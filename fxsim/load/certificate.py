@@ -1,4 +1,4 @@
-"""Certified dyadic rescale: the smallest multiplier whose steps coincide with the exact ones on every reachable value."""
+"""Certified dyadic rescale: the smallest multiplier that steps exactly where the real scale does."""
 
 from __future__ import annotations
 

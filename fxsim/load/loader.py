@@ -1,4 +1,4 @@
-"""One pass over a model file's nodes: what each tensor became, and the table of handlers, one function per op."""
+"""One pass over a model file's nodes: what each tensor became, and the table {op: handler}."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class Loader:
         return Activation(self.builder.apply(op, x.tensor), lines, axis)
 
     def encoded(self, node: FileNode, x: RealInput, encoder: QuantEncoder, frac: int) -> Tensor:
-        """The graph's input at the codes of `encoder`, and the wiring that the file has before its quantizer."""
+        """The graph's input at the codes of `encoder`, and the wiring before its quantizer."""
         known = self._codes.get(x.name)
         if known is not None and known[0] != encoder:
             raise self.error(
@@ -220,7 +220,7 @@ WIRING = frozenset({"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Tra
 
 
 def handles(*names: str) -> Callable[[Handler], Handler]:
-    """Decorator: the handler of these ops, handler(loader, node, operands) -> Symbol. Replacing one is an error."""
+    """Decorator: the handler of these ops, handler(loader, node, operands) -> Symbol; none is replaced."""
 
     def add(fn: Handler) -> Handler:
         for name in names:

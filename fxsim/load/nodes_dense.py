@@ -73,9 +73,13 @@ def weights(loader: Loader, node: FileNode, symbol: Symbol | None) -> tuple[Arra
 
 
 def dense(
-    loader: Loader, node: FileNode, operand: Symbol | None, weight: tuple[Array, Array], bias: Constant | None,
+    loader: Loader,
+    node: FileNode,
+    operand: Symbol | None,
+    weight: tuple[Array, Array],
+    bias: Constant | None,
     beta: Fraction = Fraction(1),
-) -> Activation:  # fmt: skip
+) -> Activation:
     """The exact integer product of codes, as a "dense" block; scales and offsets go into the result's lines.
 
     real_j = sum_k (s * v_k + o_k) * w_kj * t_j = s * t_j * (v @ w)_j + t_j * (o @ w)_j. Powers of two t_j
@@ -112,7 +116,7 @@ def dense(
 
 
 def powers_of_two(codes: Array, columns: list[Fraction]) -> tuple[Array, int, list[Fraction]]:
-    """(integer weights, their frac, what is left of each column's scale) with power-of-two scales in the integers."""
+    """(integer weights, their frac, what is left of each column's scale): powers of two go into the integers."""
     powers = [log2(s) for s in columns]
     known = [p for p in powers if p is not None]
     if len(known) != len(powers) or not known:
@@ -131,7 +135,7 @@ def offsets(x: Activation, codes: Array, columns: list[Fraction]) -> list[Fracti
 
 
 def biased(x: Activation, bias: Constant, beta: Fraction, params: dict[str, Any] | None = None) -> Activation:
-    """x + beta * bias: an aligned Add of integers where both are fixed-point, else a change of the offsets."""
+    """x + beta * bias: an aligned Add of integers where both are fixed-point, else new offsets."""
     values = np.asarray(bias.fractions() * beta)
     spread = channels(values, x.shape)
     if not x.identity or not _fixed_point(x, bias, spread):
@@ -202,7 +206,7 @@ def scaled(x: Activation, factor: Channels) -> Activation:
 
 @handles("BatchNormalization")
 def batch_norm(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
-    """gamma * (x - mean) / sqrt(var + eps) + beta per channel: exact rationals but for the root, which is a double."""
+    """gamma * (x - mean) / sqrt(var + eps) + beta per channel, exact but for the root, which is a double."""
     if node.get("training_mode", 0):
         raise loader.error(node, "is in training mode", "export the model in evaluation mode")
     x = loader.activation(node, operands[0])

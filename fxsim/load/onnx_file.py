@@ -113,7 +113,7 @@ def _opset(proto: Any, path: Path, onnx: Any) -> int:
         )
     if not OLDEST_OPSET <= version <= newest:
         raise ValueError(
-            f"opset must lie in {OLDEST_OPSET}..{newest}, not {version} ({path.name}); convert the model with "
+            f"opset must lie in {OLDEST_OPSET}..{newest}, not {version} ({path.name}); convert it with "
             "onnx.version_converter or export it again with opset_version=20"
         )
     return version
@@ -125,7 +125,7 @@ def _constant(tensor: Any, path: Path, onnx: Any) -> Array:
         place = next((e.value for e in tensor.external_data if e.key == "location"), "?")
         if not (path.parent / place).is_file():
             raise ValueError(
-                f"initializer {tensor.name!r} of {path.name} lies in the external file {place!r}, which is missing; "
+                f"initializer {tensor.name!r} of {path.name} lies in the file {place!r}, which is missing; "
                 "put it beside the model, or save the model as one file"
             )
     try:
@@ -163,8 +163,8 @@ def _input(value: Any) -> FileInput:
             if axis:
                 what = d.dim_param or "nothing"
                 raise ValueError(
-                    f"input {value.name!r} must have a fixed shape, but axis {axis} is dynamic ({what!r}); only the "
-                    "batch axis may be: export the model with that size fixed"
+                    f"input {value.name!r} must not be dynamic, but axis {axis} is open ({what!r}); only "
+                    "the batch axis may be: export the model with that size fixed"
                 )
             size = 1
         dims.append(int(size))
@@ -176,8 +176,8 @@ def _check_order(path: Path, nodes: tuple[FileNode, ...], known: set[str], outpu
         for name in node.inputs:
             if name and name not in known:
                 raise ValueError(
-                    f"{node} reads {name!r}, which nothing before it makes; {path.name} is truncated or not sorted: "
-                    "export it again"
+                    f"{node} reads {name!r}, which nothing before it makes; {path.name} is truncated or "
+                    "not sorted: export it again"
                 )
         known.update(node.outputs)
     for name in outputs:

@@ -1,4 +1,4 @@
-"""The rescale block: per channel an exact step function becomes a certified multiply-add-shift, or thresholds."""
+"""The rescale block: per channel exact steps become a certified multiply-add-shift, or thresholds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fxsim.trace import Builder, Tensor, concat, maximum, minimum
 
 @dataclass(frozen=True)
 class Channel:
-    """One channel's step function, its accumulator's proven set, and its certificate or the reason for none."""
+    """One channel: its step function, its accumulator's proven set, its certificate or why it has none."""
 
     steps: StepFunction
     reach: Reach
@@ -150,7 +150,7 @@ def record(channels: Sequence[Channel], axis: int | None, certified: Sequence[bo
 
 
 def near_ties(channels: Sequence[Channel]) -> list[tuple[int, int, int, int]]:
-    """(channel, code, first, last): reachable accumulators where a float32 reference may give code or code - 1."""
+    """(channel, code, first, last): accumulators where a float32 reference may give code or code - 1."""
     out = []
     for i, c in enumerate(channels):
         if c.steps.a == 0:

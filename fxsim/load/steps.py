@@ -1,4 +1,4 @@
-"""The step function of a quantized layer, code = clip(round(a * acc + b)), exactly: where does each code begin?"""
+"""The step function of a quantized layer, code = clip(round(a * acc + b)): where does each code begin?"""
 
 from __future__ import annotations
 
