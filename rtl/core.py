@@ -1,0 +1,176 @@
+"""A graph as a pipelined Amaranth component with valid/ready streams: every register placed before elaboration."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+
+from fxsim.graph import Graph, Node
+from rtl import stream
+from rtl.emit import Emitter
+from rtl.layout import Layout, Port
+from rtl.lower import Netlist, Wire, lower
+from rtl.lower.names import identifier
+from rtl.lower.netlist import ADDERS, Net
+from rtl.pipeline import Schedule, schedule
+
+SCHEDULES = ("unrolled",)
+
+
+def build(
+    graph: Graph,
+    schedule: str = "unrolled",
+    max_depth_per_stage: float | None = 4,
+    name: str | None = None,
+    *,
+    adder_depth: int | str | None = "min",
+) -> Core:
+    """The graph in hardware, one sample per clock.
+
+    max_depth_per_stage  adders of logic depth between registers, at least 1; None: one combinational stage
+    name                 of the Verilog module; default: the graph's
+    adder_depth          depth limit of constant matrix products, as `rtl.shift_add.solve` takes it: "min", None, int
+
+    Raises ValueError for an unknown schedule, a depth below 1, or a graph without input or output elements.
+    """
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {schedule!r}")
+    return Core(graph, max_depth_per_stage, name, adder_depth=adder_depth)
+
+
+class Core(wiring.Component):
+    """Streams i and o around a pipeline; see `rtl.stream.handshake` for the protocol.
+
+    A sample taken at one clock edge is first offered `latency` edges later: one input register, one register after
+    each of the `stages`. Payloads are unsigned vectors with the lanes of `in_layout` and `out_layout`.
+
+    adders     two-input adders, subtractors and negators of any width, rounding carries included
+    depth      of the deepest path in adders, by the delay model (comparators 1, multiplexers 1/2, gates 1/4)
+    registers  bits, of inputs, between stages, of outputs, and valid
+    """
+
+    def __init__(
+        self, graph: Graph, max_depth_per_stage: float | None = 4, name: str | None = None,
+        *, adder_depth: int | str | None = "min",
+    ) -> None:  # fmt: skip
+        if not isinstance(graph, Graph):
+            raise TypeError(f"graph must be a fxsim.Graph, not {graph!r}")
+        if max_depth_per_stage is not None and not (
+            isinstance(max_depth_per_stage, (int, float)) and 1 <= max_depth_per_stage < math.inf
+        ):
+            raise ValueError(f"max_depth_per_stage must be None or at least 1, not {max_depth_per_stage!r}")
+        self.graph = graph
+        self.top = identifier(name or graph.name, "m")
+        self.max_depth_per_stage = max_depth_per_stage
+        self.in_layout = _layout("inputs", graph.inputs, [n.name for n in graph.inputs])
+        self.out_layout = _layout("outputs", graph.outputs, list(graph.output_names))
+        self.netlist = Netlist(adder_depth)
+        self.outputs: list[tuple[Wire, int]] = []  # and their lane widths
+        for node, wires in zip(graph.outputs, lower(graph, self._input_wires(), self.netlist), strict=True):
+            self.outputs += [(w, node.type.max_width) for w in wires.ravel()]
+        self.plan: Schedule = schedule([w.net for w, _ in self.outputs], max_depth_per_stage)
+        super().__init__(stream.ports(self.in_layout.bits, self.out_layout.bits))
+
+    def _input_wires(self) -> list[np.ndarray]:
+        tensors, offset = [], 0
+        for node in self.graph.inputs:
+            t = node.type
+            wires = np.empty(t.shape, object)
+            ends = zip(t.lo.ravel().tolist(), t.hi.ravel().tolist(), strict=True)
+            wires.ravel()[:] = [
+                self.netlist.input(offset + k * t.max_width, lo, hi) for k, (lo, hi) in enumerate(ends)
+            ]
+            offset += t.size * t.max_width
+            tensors.append(wires)
+        return tensors
+
+    @property
+    def latency(self) -> int:
+        """Clock edges from the one that takes a sample to the first that can hand out its result."""
+        return self.plan.stages + 1
+
+    @cached_property
+    def adders(self) -> int:
+        return sum(n.kind in ADDERS for n in self.plan.nets)
+
+    @cached_property
+    def depth(self) -> float:
+        return max((n.level for n in self.plan.nets), default=0)
+
+    @cached_property
+    def registers(self) -> int:
+        inputs = sum(n.width for n in self.plan.nets if n.kind == "input")
+        outputs = sum(width for w, width in self.outputs if not w.is_constant)
+        return inputs + self.plan.registers + outputs + self.latency
+
+    def report(self) -> list[dict[str, Any]]:
+        """Per outermost block (name "" for what is in none): kind, formats, stages, adders, primitives."""
+        groups: dict[int, list[Net]] = {}
+        for net in self.plan.nets:
+            if net.kind != "input":
+                groups.setdefault(net.scope, []).append(net)
+        rows = []
+        for scope, nets in sorted(groups.items(), key=lambda item: item[1][0].index):
+            block = self.graph.blocks[scope] if scope >= 0 else None
+            stages = [self.plan.stage[n] for n in nets]
+            rows.append(
+                {
+                    "name": block.name if block else "",
+                    "kind": block.kind if block else "",
+                    "inputs": [str(n.type) for n in block.inputs] if block else [],
+                    "outputs": [str(n.type) for n in block.outputs] if block else [],
+                    "first_stage": min(stages),
+                    "last_stage": max(stages),
+                    "adders": sum(n.kind in ADDERS for n in nets),
+                    "primitives": dict(sorted(Counter(n.kind for n in nets).items())),
+                }
+            )
+        return rows
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        advance = stream.handshake(m, self.i, self.o, self.latency)
+        emitted = Emitter(m, self.plan, self.i.payload, advance)
+        lanes = []
+        for wire, width in self.outputs:
+            lane = Signal(width, name=f"lane{len(lanes)}")
+            m.d.comb += lane.eq(emitted.value(wire.net, self.plan.stages - 1) << wire.zeros)
+            lanes.append(lane)
+        payload = Signal(self.out_layout.bits, name="result", reset_less=True)
+        m.d.sync += payload.eq(Mux(advance, Cat(*lanes), payload))
+        m.d.comb += self.o.payload.eq(payload)
+        return m
+
+    def verilog(self) -> str:
+        """Deterministic Verilog of the module `top`: the same graph and options give the same bytes."""
+        from rtl.text import verilog
+
+        return verilog(self)
+
+
+def _layout(what: str, nodes: Any, names: list[str]) -> Layout:
+    """One port per tensor that has elements."""
+    ports: list[Port] = []
+    taken: set[str] = set()
+    for node, label in zip(nodes, names, strict=True):
+        t = node.type
+        name = identifier(label)
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        if t.size:
+            ports.append(Port(name, t.shape, t.max_width, t.bounds[0] < 0, t.frac))
+    if not ports:
+        raise ValueError(f"{what} of the graph must have at least one element, not shapes {[n.type.shape for n in nodes]}")
+    return Layout(tuple(ports))
+
+
+def node_of_port(nodes: tuple[Node, ...]) -> list[int]:
+    """Positions of the nodes that have elements, and so a port."""
+    return [i for i, n in enumerate(nodes) if n.type.size]

@@ -1,0 +1,110 @@
+"""Scheduled nets as Amaranth statements: one named signal per net, one register per net and later stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from amaranth import Cat, Const, Module, Mux, Shape, Signal, Value
+
+from rtl.lower.netlist import Net
+from rtl.pipeline import Schedule
+
+
+def shape(net: Net) -> Shape:
+    return Shape(net.width, net.signed)
+
+
+def _field(v: Value, width: int) -> Value:
+    """v as exactly `width` bits, cut or extended by its own sign."""
+    if len(v) >= width:
+        return v[:width]
+    fill = v[-1].replicate(width - len(v)) if v.shape().signed else Const(0, width - len(v))
+    return Cat(v, fill)
+
+
+# kind -> expression of (net, operand values). The result is cut to the net's width, which its range proves exact.
+EXPRESSION: dict[str, Callable[..., Value]] = {
+    "shr": lambda net, a: a >> net.params[0],
+    "shl": lambda net, a: a << net.params[0],
+    "cat": lambda net, *parts: Cat(*(_field(p, w) for p, w in zip(parts, net.params, strict=True))),
+    "add": lambda net, a, b: (a << net.params[0]) + (b << net.params[1]),
+    "sub": lambda net, a, b: (a << net.params[0]) - (b << net.params[1]),
+    "neg": lambda net, a: -a,
+    "lt": lambda net, a, b: (a << net.params[0]) < (b << net.params[1]),
+    "ge": lambda net, a, b: (a << net.params[0]) >= (b << net.params[1]),
+    "eq": lambda net, a, b: a == b,
+    "ne": lambda net, a, b: a != b,
+    "any": lambda net, a: a[: net.params[0]].any(),
+    "mux": lambda net, c, a, b: Mux(c, a, b),
+    "gate": lambda net, c, a: Mux(c, a, 0),
+    "and": lambda net, a, b: a & b,
+    "or": lambda net, a, b: a | b,
+    "xor": lambda net, a, b: a ^ b,
+    "not": lambda net, a: ~a,
+}
+
+
+class Emitter:
+    """Writes the nets of a schedule into a module; registers keep their value while `advance` is 0."""
+
+    def __init__(self, m: Module, plan: Schedule, payload: Signal, advance: Value) -> None:
+        self.m, self.plan, self.advance = m, plan, advance
+        self.at: dict[tuple[Net, int], Value] = {}
+        self.comb: list[Any] = []
+        self.sync: list[Any] = []
+        for net in plan.nets:
+            self._compute(net, payload)
+        m.d.comb += self.comb
+        m.d.sync += self.sync
+
+    def _compute(self, net: Net, payload: Signal) -> None:
+        plan, stage = self.plan, self.plan.stage[net]
+        first = plan.first_register(net)
+        if net.kind == "shr":
+            for s in range(stage, first + 1):
+                self.at[net, s] = self._signal(net, s, EXPRESSION["shr"](net, self.value(net.args[0], s)))
+        elif net.kind == "input":
+            offset = net.params[0]
+            lane = payload[offset : offset + net.width]
+            self.at[net, 0] = self._register(net, 0, lane.as_signed() if net.signed else lane)
+        elif net.kind == "table":
+            self.at[net, stage] = self._table(net, self.value(net.args[0], stage))
+        else:
+            operands = [self.value(a, stage) for a in net.args]
+            self.at[net, stage] = self._signal(net, stage, EXPRESSION[net.kind](net, *operands))
+        for s in range(first + 1, plan.until[net] + 1):
+            self.at[net, s] = self._register(net, s, self.at[net, s - 1])
+
+    def value(self, net: Net, stage: int) -> Value:
+        """The net as the logic of `stage` sees it."""
+        if net.is_constant:
+            return Const(net.lo, shape(net))
+        return self.at[net, stage]
+
+    def _name(self, net: Net, stage: int) -> str:
+        return net.name if stage == self.plan.stage[net] else f"{net.name}_s{stage}"
+
+    def _signal(self, net: Net, stage: int, value: Value) -> Signal:
+        out = Signal(shape(net), name=self._name(net, stage))
+        self.comb.append(out.eq(value))
+        return out
+
+    def _register(self, net: Net, stage: int, value: Value) -> Signal:
+        out = Signal(shape(net), name=self._name(net, stage), reset_less=True)
+        self.sync.append(out.eq(Mux(self.advance, value, out)))
+        return out
+
+    def _table(self, net: Net, index: Value) -> Signal:
+        out = Signal(shape(net), name=self._name(net, self.plan.stage[net]))
+        cases: dict[int, list[int]] = {}
+        for code, entry in net.params:
+            cases.setdefault(entry, []).append(code)
+        rest = max(cases, key=lambda e: (len(cases[e]), -e))  # the commonest entry, and codes that cannot come
+        with self.m.Switch(index):
+            for entry in sorted(e for e in cases if e != rest):
+                with self.m.Case(*cases[entry]):
+                    self.m.d.comb += out.eq(Const(entry, shape(net)))
+            with self.m.Default():
+                self.m.d.comb += out.eq(Const(rest, shape(net)))
+        return out

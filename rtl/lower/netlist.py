@@ -1,0 +1,453 @@
+"""The scalar netlist that the lowering rules write: nets of proven range, and wires that are nets times powers of two."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+INFINITE = 1 << 30  # trailing zeros of the constant 0
+
+
+class Net:
+    """One signal: primitive `kind` with `params` of the nets `args`, proven to lie in lo..hi.
+
+    Width and sign follow from lo..hi. `level` is the weighted logic depth from the inputs, as if nothing were
+    registered. A constant has kind "const"; an input has kind "input" and params (first bit of its lane,).
+    """
+
+    __slots__ = ("args", "hi", "index", "kind", "level", "lo", "name", "params", "scope")
+
+    def __init__(self, kind: str, params: tuple, args: tuple[Net, ...], lo: int, hi: int) -> None:
+        self.kind, self.params, self.args = kind, params, args
+        self.lo, self.hi = lo, hi
+        self.index = -1
+        self.level = 0.0
+        self.name = ""
+        self.scope = -1
+
+    @property
+    def signed(self) -> bool:
+        return self.lo < 0
+
+    @property
+    def width(self) -> int:
+        return width_of(self.lo, self.hi)
+
+    @property
+    def is_constant(self) -> bool:
+        return self.kind == "const"
+
+    def __repr__(self) -> str:
+        return f"<Net {self.name or self.kind} {self.lo}..{self.hi}>"
+
+
+class Wire:
+    """The integer net << zeros: what one element of a tensor is in hardware. Low zero bits cost nothing."""
+
+    __slots__ = ("net", "zeros")
+
+    def __init__(self, net: Net, zeros: int = 0) -> None:
+        self.net, self.zeros = net, zeros
+
+    @property
+    def lo(self) -> int:
+        return self.net.lo << self.zeros
+
+    @property
+    def hi(self) -> int:
+        return self.net.hi << self.zeros
+
+    @property
+    def is_constant(self) -> bool:
+        return self.net.kind == "const"
+
+    @property
+    def value(self) -> int:
+        """The raw integer of a constant."""
+        return self.net.lo << self.zeros
+
+    @property
+    def free_zeros(self) -> int:
+        """Low zero bits; the constant 0 fits any alignment."""
+        return INFINITE if self.is_constant and not self.net.lo else self.zeros
+
+    def __repr__(self) -> str:
+        return f"<Wire {self.net!r} << {self.zeros}>"
+
+
+def width_of(lo: int, hi: int) -> int:
+    """Bits of the two's complement code of lo..hi, or of the unsigned code if lo >= 0; at least 1."""
+    if lo < 0:
+        return max((-1 - lo).bit_length(), hi.bit_length() if hi > 0 else 0) + 1
+    return max(hi.bit_length(), 1)
+
+
+def trailing_zeros(v: int) -> int:
+    return (v & -v).bit_length() - 1 if v else INFINITE
+
+
+# Logic depth of one primitive, in two-input adders: the delay model of the pipeline. Wiring is free.
+DELAY: dict[str, float] = {
+    "input": 0, "const": 0, "shr": 0, "shl": 0, "cat": 0,
+    "add": 1, "sub": 1, "neg": 1,
+    "lt": 1, "ge": 1, "eq": 0.5, "ne": 0.5, "any": 0.5,
+    "mux": 0.5, "gate": 0.25, "and": 0.25, "or": 0.25, "xor": 0.25, "not": 0.25,
+    "table": 1,
+}  # fmt: skip
+
+ADDERS = frozenset(("add", "sub", "neg"))
+
+
+@dataclass
+class Netlist:
+    """A combinational netlist under construction; every method returns an exact wire of the least width it can prove.
+
+    Nets are hashed by structure, so that equal logic is built once. `adder_depth` is what constant matrix products
+    are asked for (`rtl.shift_add.solve`'s max_depth).
+    """
+
+    adder_depth: int | str | None = "min"
+    nets: list[Net] = field(default_factory=list)
+    scope: int = -1
+    prefix: str = "t"
+    _seen: dict[tuple, Net] = field(default_factory=dict)
+    _constants: dict[int, Net] = field(default_factory=dict)
+    _names: set[str] = field(default_factory=set)
+    _counts: dict[str, int] = field(default_factory=dict)
+    _named: set[Net] = field(default_factory=set)
+
+    # ---- nets ------------------------------------------------------------------------------------------------
+
+    def net(self, kind: str, params: tuple, args: Sequence[Net], lo: int, hi: int) -> Net:
+        """The net of this primitive; a constant if its range has one value."""
+        if lo == hi:
+            return self.constant_net(lo)
+        key = (kind, params, lo, hi, *(("c", a.lo) if a.kind == "const" else a.index for a in args))
+        net = self._seen.get(key)
+        if net is None:
+            net = self._seen[key] = Net(kind, params, tuple(args), lo, hi)
+            net.index, net.scope = len(self.nets), self.scope
+            net.level = DELAY[kind] + max((a.level for a in args), default=0)
+            number = self._counts[self.prefix] = self._counts.get(self.prefix, -1) + 1
+            net.name = f"{self.prefix}_{kind}{number}"
+            self.nets.append(net)
+        return net
+
+    def constant_net(self, value: int) -> Net:
+        net = self._constants.get(value)
+        if net is None:
+            net = self._constants[value] = Net("const", (), (), value, value)
+        return net
+
+    def rename(self, net: Net, name: str) -> None:
+        """Give a net its tensor's name; the first name stays where several tensors share the net."""
+        if not net.is_constant and net not in self._named and name not in self._names:
+            self._names.add(name)
+            self._named.add(net)
+            net.name = name
+
+    # ---- wires -----------------------------------------------------------------------------------------------
+
+    def const(self, value: int) -> Wire:
+        """The literal `value`, its trailing zeros taken out."""
+        value = int(value)
+        if not value:
+            return Wire(self.constant_net(0))
+        zeros = trailing_zeros(value)
+        return Wire(self.constant_net(value >> zeros), zeros)
+
+    def input(self, offset: int, lo: int, hi: int) -> Wire:
+        """The element of the input payload whose lane begins at bit `offset`."""
+        if lo == hi:
+            return self.const(lo)
+        return Wire(self.net("input", (offset,), (), lo, hi))
+
+    def shift(self, a: Wire, k: int) -> Wire:
+        """a * 2**k, exact: for k < 0 the low -k bits of a must be zero."""
+        if a.is_constant:
+            return self.const(a.value << k if k >= 0 else a.value >> -k)
+        if a.zeros + k >= 0:
+            return Wire(a.net, a.zeros + k)
+        return Wire(self._shr(a.net, -(a.zeros + k)))
+
+    def fit(self, a: Wire, lo: int, hi: int, zeros: int = 0) -> Wire:
+        """The same integer, known to be a multiple of 2**zeros in lo..hi: bits that this proves idle are dropped."""
+        if lo == hi:
+            return self.const(lo)
+        if a.is_constant:
+            return a
+        if zeros > a.zeros:
+            a = Wire(self._shr(a.net, zeros - a.zeros), zeros)
+            if a.is_constant:
+                return a
+        lo, hi = max(a.net.lo, -(-lo >> a.zeros)), min(a.net.hi, hi >> a.zeros)
+        if lo == hi:
+            return Wire(self.constant_net(lo), a.zeros)
+        if (lo, hi) != (a.net.lo, a.net.hi):
+            narrow = width_of(lo, hi) < a.net.width or (lo < 0) != a.net.signed
+            if narrow:
+                return Wire(self.net("shr", (0,), (a.net,), lo, hi), a.zeros)
+        return a
+
+    def align(self, *wires: Wire) -> tuple[int, list[int]]:
+        """(common zeros, left shift of each net relative to them)."""
+        zeros = min(w.free_zeros for w in wires)
+        zeros = 0 if zeros == INFINITE else zeros
+        return zeros, [w.zeros - zeros if w.net.lo or not w.is_constant else 0 for w in wires]
+
+    def code(self, a: Wire, zeros: int) -> Net:
+        """The net of a >> zeros for zeros <= a.zeros: low zero bits are written out."""
+        k = a.zeros - zeros
+        if a.is_constant:
+            return self.constant_net(a.net.lo << k if k >= 0 else 0)
+        if not k:
+            return a.net
+        return self.net("shl", (k,), (a.net,), a.net.lo << k, a.net.hi << k)
+
+    def _shr(self, net: Net, k: int) -> Net:
+        """Floor of net / 2**k."""
+        if net.is_constant:
+            return self.constant_net(net.lo >> k)
+        return net if k == 0 else self.net("shr", (k,), (net,), net.lo >> k, net.hi >> k)
+
+    # ---- arithmetic ------------------------------------------------------------------------------------------
+
+    def add(self, a: Wire, b: Wire, bounds: tuple[int, int] | None = None) -> Wire:
+        return self._sum("add", a, b, bounds)
+
+    def sub(self, a: Wire, b: Wire, bounds: tuple[int, int] | None = None) -> Wire:
+        return self._sum("sub", a, b, bounds)
+
+    def _sum(self, kind: str, a: Wire, b: Wire, bounds: tuple[int, int] | None) -> Wire:
+        """`bounds` are proven ends of the result, when tighter than those of independent operands."""
+        if a.is_constant and b.is_constant:
+            return self.const(a.value + b.value if kind == "add" else a.value - b.value)
+        if b.is_constant and not b.value:
+            return a
+        if a.is_constant and not a.value:
+            return b if kind == "add" else self.neg(b)
+        zeros, shifts = self.align(a, b)
+        ends = (a.lo + b.lo, a.hi + b.hi) if kind == "add" else (a.lo - b.hi, a.hi - b.lo)
+        lo, hi = ends if bounds is None else (max(ends[0], bounds[0]), min(ends[1], bounds[1]))
+        lo, hi = -(-lo >> zeros), hi >> zeros
+        args = [a.net, b.net]
+        if kind == "add" and b.net.index < a.net.index:  # one form of a commutative sum
+            args, shifts = args[::-1], shifts[::-1]
+        net = self.net(kind, tuple(shifts), args, lo, hi)
+        return self.const(lo << zeros) if net.is_constant else Wire(net, zeros)
+
+    def neg(self, a: Wire) -> Wire:
+        if a.is_constant:
+            return self.const(-a.value)
+        return Wire(self.net("neg", (), (a.net,), -a.net.hi, -a.net.lo), a.zeros)
+
+    def sum(self, terms: Iterable[tuple[Wire, int]], bounds: tuple[int, int] | None = None) -> Wire:
+        """Sum of sign * wire by two-input adders, the shallowest operands first; `bounds` hold for the whole sum."""
+        offset = 0
+        heap: list[tuple[float, int, Wire, int]] = []
+        for wire, sign in terms:
+            if wire.is_constant:
+                offset += sign * wire.value
+            else:
+                heap.append((wire.net.level, len(heap), wire, sign))
+        if offset or not heap:
+            heap.append((0.0, len(heap), self.const(offset), 1))
+        heapq.heapify(heap)
+        count = len(heap)
+        while len(heap) > 1:
+            _, _, a, s = heapq.heappop(heap)
+            _, _, b, t = heapq.heappop(heap)
+            last = bounds if not heap else None
+            if s == t:
+                ends = last if s > 0 or last is None else (-last[1], -last[0])
+                out, sign = self.add(a, b, ends), s
+            else:
+                out, sign = (self.sub(a, b, last) if s > 0 else self.sub(b, a, last)), 1
+            heapq.heappush(heap, (out.net.level, count, out, sign))
+            count += 1
+        _, _, out, sign = heap[0]
+        return out if sign > 0 else self.neg(out)
+
+    # ---- bits ------------------------------------------------------------------------------------------------
+
+    def floor(self, a: Wire, k: int) -> Wire:
+        """Floor of a / 2**k."""
+        return Wire(a.net, a.zeros - k) if a.zeros >= k and not a.is_constant else (
+            self.const(a.value >> k) if a.is_constant else Wire(self._shr(a.net, k - a.zeros))
+        )
+
+    def bit(self, a: Wire, k: int) -> Wire:
+        """Bit k of the two's complement of a."""
+        if a.is_constant:
+            return self.const(a.value >> k & 1)
+        k -= a.zeros
+        if k < 0:
+            return self.const(0)
+        net = a.net
+        if k >= net.width:
+            if not net.signed:
+                return self.const(0)
+            k = net.width - 1
+        high_lo, high_hi = net.lo >> k, net.hi >> k
+        if high_lo == high_hi:
+            return self.const(high_lo & 1)
+        return Wire(net) if net.width == 1 and not net.signed else Wire(self.net("shr", (k,), (net,), 0, 1))
+
+    def low(self, a: Wire, width: int, signed: bool = False) -> Wire:
+        """a mod 2**width, read as unsigned or as two's complement."""
+        lo, hi = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
+        if lo <= a.lo and a.hi <= hi:
+            return a
+        if a.is_constant:
+            low = a.value & (1 << width) - 1
+            return self.const(low - (1 << width) if low > hi else low)
+        if a.zeros >= width:
+            return self.const(0)
+        return Wire(self.net("shr", (0,), (a.net,), lo >> a.zeros, hi >> a.zeros), a.zeros)
+
+    def any_low(self, a: Wire, width: int) -> Wire:
+        """1 where one of the low `width` bits of a is set."""
+        n = width - a.zeros
+        if a.is_constant:
+            return self.const(int(a.value & (1 << width) - 1 != 0))
+        if n <= 0:
+            return self.const(0)
+        if n == 1:
+            return self.bit(a, a.zeros)
+        return Wire(self.net("any", (min(n, a.net.width),), (a.net,), 0, 1))
+
+    def cat(self, parts: Sequence[tuple[Wire, int]], signed: bool) -> Wire:
+        """Bit fields (wire, width), least significant first, read as one integer."""
+        width = sum(w for _, w in parts)
+        if all(p.is_constant for p, _ in parts):
+            total = at = 0
+            for p, w in parts:
+                total |= (p.value & (1 << w) - 1) << at
+                at += w
+            return self.const(total - (1 << width) if signed and total >> (width - 1) else total)
+        nets = [self.code(p, 0) for p, w in parts if w]
+        lo, hi = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
+        return Wire(self.net("cat", tuple(w for _, w in parts if w), nets, lo, hi))
+
+    def logic(self, kind: str, a: Wire, b: Wire, bounds: tuple[int, int]) -> Wire:
+        """Bitwise and, or, xor of two's complements; `bounds` of the result."""
+        zeros, _ = self.align(a, b)
+        nets = [self.code(a, zeros), self.code(b, zeros)]
+        return Wire(self.net(kind, (), nets, -(-bounds[0] >> zeros), bounds[1] >> zeros), zeros)
+
+    def both(self, a: Wire, b: Wire) -> Wire:
+        """a and b of two flags."""
+        for x, y in ((a, b), (b, a)):
+            if x.is_constant:
+                return y if x.value else self.const(0)
+        return a if a.net is b.net else self.logic("and", a, b, (0, 1))
+
+    def either(self, a: Wire, b: Wire) -> Wire:
+        for x, y in ((a, b), (b, a)):
+            if x.is_constant:
+                return self.const(1) if x.value else y
+        return a if a.net is b.net else self.logic("or", a, b, (0, 1))
+
+    def differ(self, a: Wire, b: Wire) -> Wire:
+        for x, y in ((a, b), (b, a)):
+            if x.is_constant:
+                return self.flip(y) if x.value else y
+        return self.const(0) if a.net is b.net else self.logic("xor", a, b, (0, 1))
+
+    def flip(self, a: Wire) -> Wire:
+        """not a, of a flag."""
+        if a.is_constant:
+            return self.const(1 - a.value)
+        return Wire(self.net("eq", (), (a.net, self.constant_net(0)), 0, 1))
+
+    def invert(self, a: Wire) -> Wire:
+        """-1 - a."""
+        if a.is_constant:
+            return self.const(-1 - a.value)
+        net = self.code(a, 0)
+        return Wire(self.net("not", (), (net,), -1 - net.hi, -1 - net.lo))
+
+    # ---- comparison and choice -------------------------------------------------------------------------------
+
+    def at_least(self, a: Wire, b: Wire) -> Wire:
+        """1 where a >= b."""
+        return self._order("ge", a, b)
+
+    def less(self, a: Wire, b: Wire) -> Wire:
+        """1 where a < b."""
+        return self._order("lt", a, b)
+
+    def _order(self, kind: str, a: Wire, b: Wire) -> Wire:
+        if a.lo >= b.hi:
+            return self.const(int(kind == "ge"))
+        if a.hi < b.lo:
+            return self.const(int(kind == "lt"))
+        if a.is_constant:  # a < b is b >= a + 1: the constant to the right
+            return self._order("ge" if kind == "lt" else "lt", b, self.const(a.value + 1))
+        if b.is_constant:
+            # Below the constant's last one bit nothing decides: a < c * 2**k is floor(a / 2**k) < c.
+            bound = -(-b.value >> a.zeros)
+            if not bound and a.net.signed:
+                sign = self.bit(a, a.zeros + a.net.width - 1)
+                return sign if kind == "lt" else self.flip(sign)
+            zeros = trailing_zeros(bound)
+            net, bound = self._shr(a.net, zeros), bound >> zeros
+            if net.lo >= bound or net.hi < bound:
+                return self.const(int((net.lo >= bound) == (kind == "ge")))
+            if net.hi == bound or net.lo == bound - 1:  # two values of the net's high part decide
+                high = net.hi == bound
+                at = self.constant_net(bound if high else bound - 1)
+                same = "eq" if high == (kind == "ge") else "ne"
+                return self._flag(same, net, at)
+            return Wire(self.net(kind, (0, 0), (net, self.constant_net(bound)), 0, 1))
+        _, shifts = self.align(a, b)
+        return Wire(self.net(kind, tuple(shifts), (a.net, b.net), 0, 1))
+
+    def _flag(self, kind: str, net: Net, constant: Net) -> Wire:
+        if net.lo == 0 and net.hi == 1:
+            return Wire(net) if (constant.lo == 1) == (kind == "eq") else self.flip(Wire(net))
+        return Wire(self.net(kind, (), (net, constant), 0, 1))
+
+    def equal(self, a: Wire, b: Wire, different: bool = False) -> Wire:
+        """1 where a == b (or, if `different`, where they are not)."""
+        if a.hi < b.lo or b.hi < a.lo:
+            return self.const(int(different))
+        if a.is_constant and b.is_constant:
+            return self.const(int((a.value == b.value) != different))
+        if a.is_constant:
+            a, b = b, a
+        if b.is_constant and b.value & (1 << a.zeros) - 1:
+            return self.const(int(different))
+        kind = "ne" if different else "eq"
+        if b.is_constant:
+            return self._flag(kind, a.net, self.constant_net(b.value >> a.zeros))
+        zeros, _ = self.align(a, b)
+        return Wire(self.net(kind, (), (self.code(a, zeros), self.code(b, zeros)), 0, 1))
+
+    def mux(self, condition: Wire, a: Wire, b: Wire, bounds: tuple[int, int] | None = None) -> Wire:
+        """a where condition is 1, else b."""
+        if condition.is_constant:
+            return a if condition.value else b
+        if (a.net is b.net and a.zeros == b.zeros) or (a.is_constant and b.is_constant and a.value == b.value):
+            return a
+        zeros, _ = self.align(a, b)
+        lo, hi = (min(a.lo, b.lo), max(a.hi, b.hi)) if bounds is None else bounds
+        x, y = self.code(a, zeros), self.code(b, zeros)
+        lo, hi = -(-lo >> zeros), hi >> zeros
+        if x.is_constant and y.is_constant and (x.lo, y.lo) == (1, 0):
+            return Wire(condition.net, zeros)
+        if y.is_constant and not y.lo:
+            return Wire(self.net("gate", (), (condition.net, x), lo, hi), zeros)
+        return Wire(self.net("mux", (), (condition.net, x, y), lo, hi), zeros)
+
+    def table(self, a: Wire, entry: dict[int, int], bounds: tuple[int, int]) -> Wire:
+        """entry[net code of a], for every code that a can take."""
+        if a.is_constant:
+            return self.const(entry[a.net.lo])
+        values = sorted(set(entry.values()))
+        if len(values) == 1:
+            return self.const(values[0])
+        zeros = min(trailing_zeros(v) for v in values)
+        items = tuple((k, v >> zeros) for k, v in sorted(entry.items()))
+        return Wire(self.net("table", items, (a.net,), bounds[0] >> zeros, bounds[1] >> zeros), zeros)

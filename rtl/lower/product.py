@@ -1,0 +1,68 @@
+"""Products: constant factors as shift-add graphs, two varying factors as a unit of gated partial products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fxsim.integers import exact
+from rtl.lower.netlist import Netlist, Wire
+from rtl.shift_add import solve
+
+
+def times(nl: Netlist, a: Wire, b: Wire, bounds: tuple[int, int]) -> Wire:
+    """a * b, proven to lie in `bounds`: shifted adders if one is constant, else partial products."""
+    if a.is_constant:
+        a, b = b, a
+    if b.is_constant:
+        return nl.const(a.value * b.value) if a.is_constant else constant_product(nl, [a], [[b.value]])[0]
+    return partial_products(nl, a, b, bounds)
+
+
+def partial_products(nl: Netlist, a: Wire, b: Wire, bounds: tuple[int, int]) -> Wire:
+    """sum_j b_j * (a << j): one gate of a per bit of the narrower factor, summed by a balanced tree.
+
+    The top bit of a signed factor weighs -2**j, so its term is subtracted. No `*` of signals is ever written.
+    """
+    if b.net.width > a.net.width:
+        a, b = b, a
+    bits = b.net.width
+    terms = []
+    for j in range(bits):
+        bit = nl.bit(Wire(b.net), j)
+        term = nl.mux(bit, a, nl.const(0))
+        terms.append((nl.shift(term, j + b.zeros), -1 if b.net.signed and j == bits - 1 else 1))
+    return nl.sum(terms, bounds)
+
+
+def constant_product(nl: Netlist, x: Sequence[Wire], weights: Any) -> list[Wire]:
+    """x @ weights for constant integers (n_in, n_out), by one shared adder graph.
+
+    Constant inputs become an offset; the graph is searched for the others, once per matrix whatever their ranges.
+    """
+    w = exact(np.asarray(weights))
+    live = [i for i, wire in enumerate(x) if not wire.is_constant and np.any(w[i])]
+    offset = [0] * w.shape[1]
+    for i, wire in enumerate(x):
+        if wire.is_constant and wire.value:
+            offset = [o + wire.value * int(c) for o, c in zip(offset, w[i], strict=True)]
+    if not live:
+        return [nl.const(o) for o in offset]
+    graph = solve(w[live], max_depth=nl.adder_depth)
+    wires = [x[i] for i in live]
+    ends = graph.intervals([v.lo for v in wires], [v.hi for v in wires])
+    for node, bounds in zip(graph.nodes, ends[graph.n_in :], strict=True):
+        a, b = nl.shift(wires[node.a], node.shift_a), nl.shift(wires[node.b], node.shift_b)
+        if node.sign_b < 0:
+            wires.append(nl.sub(a, b, bounds))
+        elif node.sign_a < 0:
+            wires.append(nl.sub(b, a, bounds))
+        else:
+            wires.append(nl.add(a, b, bounds))
+    out = []
+    for (index, shift, sign), o in zip(graph.outputs, offset, strict=True):
+        y = nl.const(0) if index is None else nl.shift(wires[index], shift)
+        out.append(nl.add(y if sign > 0 else nl.neg(y), nl.const(o)))
+    return out
