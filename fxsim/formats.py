@@ -80,9 +80,7 @@ class Format:
         if self.width < 1:
             raise ValueError(f"width must be at least 1, not {self.width!r}")
         if not 0 <= self.saturation_bits <= self.width:
-            raise ValueError(
-                f"saturation_bits must be in 0..{self.width}, not {self.saturation_bits!r}"
-            )
+            raise ValueError(f"saturation_bits must be in 0..{self.width}, not {self.saturation_bits!r}")
         if self.overflow is Overflow.WRAP_SM and not self.signed:
             raise ValueError(
                 "overflow must be WRAP, SAT, SAT_SYM or SAT_ZERO for an unsigned format, not WRAP_SM"
