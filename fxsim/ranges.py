@@ -28,7 +28,7 @@ class Range(NamedTuple):
 
     def __getitem__(self, index: object) -> Range:  # type: ignore[override]
         """Index the three arrays alike (not the tuple): r[i] is the Range of element i."""
-        return Range(*(np.asarray(a[index]) for a in (self.lo, self.hi, self.stride)))  # type: ignore[index]
+        return Range(*(exact(a[index]) for a in (self.lo, self.hi, self.stride)))  # type: ignore[index]
 
     def broadcast(self, shape: tuple[int, ...]) -> Range:
         return Range(*(np.broadcast_to(a, shape) for a in (self.lo, self.hi, self.stride)))
@@ -69,6 +69,7 @@ def make(lo: Array, hi: Array, stride: Array | int = 0) -> Range:
 
 
 def _floor_shift(a: Array, k: Array) -> Array:
+    a, k = exact(a), exact(k)  # -a of a 0-d object array is a Python int
     if a.dtype != object:
         k = np.minimum(k, 63)
     return exact(np.right_shift(a, k.astype(object) if a.dtype == object else k))
@@ -78,8 +79,8 @@ def union(a: Range, b: Range, use_a: Array | bool = True, use_b: Array | bool = 
     """The tightest Range over both sets; `use_a`, `use_b` say per element whether that set takes part (one must)."""
     shape = np.broadcast_shapes(a.shape, b.shape, np.shape(use_a), np.shape(use_b))
     a, b = a.broadcast(shape), b.broadcast(shape)
-    lo = np.where(use_a, np.where(use_b, np.minimum(a.lo, b.lo), a.lo), b.lo)
-    hi = np.where(use_a, np.where(use_b, np.maximum(a.hi, b.hi), a.hi), b.hi)
+    lo = np.where(use_a, np.where(use_b, least(a.lo, b.lo), a.lo), b.lo)
+    hi = np.where(use_a, np.where(use_b, greatest(a.hi, b.hi), a.hi), b.hi)
     stride = np.where(use_a, np.where(use_b, np.minimum(a.stride, b.stride), a.stride), b.stride)
     return make(lo, hi, stride)
 
@@ -91,10 +92,20 @@ def clip(r: Range, lo: Array, hi: Array) -> tuple[Range, Array]:
     """
     lo, hi = np.broadcast_to(exact(lo), r.shape), np.broadcast_to(exact(hi), r.shape)
     step = np.where(r.lo == r.hi, 0, r.stride)
-    low = np.maximum(r.lo, -shift_left(_floor_shift(exact(-lo), step), step))
-    high = np.minimum(r.hi, shift_left(_floor_shift(exact(hi), step), step))
+    low = greatest(r.lo, exact(-shift_left(_floor_shift(-lo, step), step)))
+    high = least(r.hi, shift_left(_floor_shift(hi, step), step))
     some = np.asarray(low <= high)
     return make(np.where(some, low, r.lo), np.where(some, high, r.hi), r.stride), some
+
+
+def least(a: Array, b: Array) -> Array:
+    """np.minimum that stays an array: of 0-d object arrays it is a Python int, which int64 operands then refuse."""
+    return exact(np.minimum(a, b))
+
+
+def greatest(a: Array, b: Array) -> Array:
+    """np.maximum that stays an array; see `least`."""
+    return exact(np.maximum(a, b))
 
 
 def product(a: Range, b: Range) -> Range:
@@ -102,7 +113,7 @@ def product(a: Range, b: Range) -> Range:
     corners = [multiply(x, y) for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
     lo, hi = corners[0], corners[0]
     for c in corners[1:]:
-        lo, hi = np.minimum(lo, c), np.maximum(hi, c)
+        lo, hi = least(lo, c), greatest(hi, c)
     return make(lo, hi, np.minimum(a.stride + b.stride, ZERO_STRIDE))
 
 

@@ -214,8 +214,9 @@ class ShiftLeft(Op):
         if n.bounds[0] < 0 or n.bounds[1] > 4096:
             raise TypeError(f"ShiftLeft needs a shift count proven in 0..4096, not {n.bounds[0]}..{n.bounds[1]}")
         corners = [shift_left(v, k) for v in (a.lo, a.hi) for k in (n.lo, n.hi)]
-        lo = np.minimum(np.minimum(corners[0], corners[1]), np.minimum(corners[2], corners[3]))
-        hi = np.maximum(np.maximum(corners[0], corners[1]), np.maximum(corners[2], corners[3]))
+        lo, hi = corners[0], corners[0]
+        for c in corners[1:]:
+            lo, hi = ranges.least(lo, c), ranges.greatest(hi, c)
         return TensorType(shape, a.frac, lo, hi, np.minimum(a.stride + n.lo.astype(np.int64), ZERO_STRIDE))
 
 
@@ -251,8 +252,8 @@ def truncated_quotient(a: Array, b: Array) -> Array:
     if a.dtype != b.dtype:
         a, b = to_object(a), to_object(b)
     safe = np.where(b == 0, 1, b)
-    q = np.abs(a) // np.abs(safe)
-    return exact(np.where(b == 0, 0, np.where((a < 0) != (b < 0), -q, q)))
+    q = exact(np.abs(a) // np.abs(safe))
+    return exact(np.where(b == 0, 0, np.where((a < 0) != (b < 0), exact(-q), q)))
 
 
 def _more(stride: Array, k: int) -> Array:

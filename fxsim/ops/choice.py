@@ -9,7 +9,7 @@ import numpy as np
 
 from fxsim import ranges
 from fxsim.graph import Op
-from fxsim.integers import Array, shift_left, trailing_zeros
+from fxsim.integers import Array, exact, shift_left, trailing_zeros
 from fxsim.ops.common import broadcast, check_axis, integer, same_frac
 from fxsim.ranges import ZERO_STRIDE, Range
 from fxsim.types import TensorType
@@ -76,7 +76,7 @@ def _reduce(op: Op, a: TensorType, axis: int, pair: object) -> Range:
     if not a.shape[axis]:
         raise TypeError(f"{type(op).__name__} needs at least one element on axis {axis}")
     parts = [
-        Range(*(np.take(x, i, axis) for x in (a.lo, a.hi, a.stride)))  # type: ignore[arg-type]
+        Range(*(exact(np.take(x, i, axis)) for x in (a.lo, a.hi, a.stride)))
         for i in range(a.shape[axis])
     ]
     out = parts[0]

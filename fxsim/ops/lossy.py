@@ -97,6 +97,8 @@ def cast_range(op: Cast, r: Range, src_frac: int) -> Range:
     Rounding a set of multiples is again one: all integers between the rounded ends where the stride is finer than
     the result's LSB, else multiples of the remaining stride. Overflow is then analysed per mode.
     """
+    if r.shape == ():  # arithmetic on 0-d object arrays gives Python ints, which np.where then refuses
+        return cast_range(op, r.reshape(1), src_frac)[0]
     frac, width, signed = op.parameters(r.shape)
     q = _rounded(op, r, src_frac, frac)
     one = np.ones(r.shape, np.int64)

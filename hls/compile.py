@@ -1,0 +1,139 @@
+"""Graphs through g++: many functions in one shared library, cached by content, called on raw integers."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fxsim.graph import Graph
+from hls.crossing import batched, call, entry
+from hls.lower import Port, ports, source
+
+INCLUDE = Path(__file__).parent / "include"
+FLAGS = ("-std=c++11", "-fPIC", "-fno-gnu-unique", "-w", "-DAP_INT_MAX_W=32768")
+PER_UNIT = 16
+"""Graphs per translation unit: enough to share template instances, few enough to keep all cores busy."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A graph as machine code of its C++: raw integers in, raw integers out, as Graph.run_raw."""
+
+    graph: Graph
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    function: Any
+
+    def __call__(self, *raw: Any) -> Any:
+        arrays, single = batched(self.graph, raw)
+        out = call(self.function, self.graph, arrays, self.inputs, self.outputs)
+        out = [o[0] for o in out] if single else out
+        return out[0] if len(out) == 1 else tuple(out)
+
+
+def compile_graphs(graphs: Sequence[Graph], optimize: int = 0) -> list[Compiled]:
+    """One callable per graph, all from one shared library built by g++ -O`optimize`.
+
+    The library is kept in the cache folder under a digest of its sources, headers and compiler, so that a second
+    call is a load. Raises RuntimeError where g++ is missing or refuses the code.
+    """
+    texts, found = [], []
+    for k, g in enumerate(graphs):
+        inputs, outputs = ports(g, f"graph_{k}")
+        found.append((tuple(inputs), tuple(outputs)))
+        scope = [f"namespace unit_{k} {{", source(g, f"graph_{k}").replace('#include "fx_ops.h"', ""), "}"]
+        texts.append("\n".join([*scope, entry(f"run_{k}", f"unit_{k}::graph_{k}", inputs, outputs)]))
+    head = '#include "fx_ops.h"\n#include "fx_crossing.h"\n'
+    units = [head + "\n".join(texts[i : i + PER_UNIT]) for i in range(0, len(texts), PER_UNIT)]
+    library = ctypes.CDLL(str(shared_library(units, optimize)))
+    return [
+        Compiled(g, *found[k], getattr(library, f"run_{k}"))
+        for k, g in enumerate(graphs)
+    ]  # fmt: skip
+
+
+def shared_library(units: Sequence[str], optimize: int = 0) -> Path:
+    """The shared library of these C++ sources, from the cache or built there; it appears whole or not at all."""
+    flags = [*FLAGS, f"-O{optimize}"]
+    headers = [p.read_text() for p in sorted(INCLUDE.glob("*.h"))]
+    key = digest(compiler_version(), *flags, *headers, *units)
+    final = cache_folder() / f"hls-{key}.so"
+    if final.exists():
+        return final
+    with tempfile.TemporaryDirectory(prefix="draft-", dir=final.parent) as work:
+        folder = Path(work)
+
+        def build(k: int) -> str:
+            (folder / f"u{k}.cpp").write_text(units[k])
+            include = [f"-I{INCLUDE}", f"-isystem{ap_types()}"]
+            run_compiler(["g++", *flags, *include, "-c", f"u{k}.cpp", "-o", f"u{k}.o"], folder)
+            return f"u{k}.o"
+
+        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, max(len(units), 1))) as pool:
+            objects = list(pool.map(build, range(len(units))))
+        run_compiler(["g++", "-shared", *objects, "-o", "out.so"], folder)
+        os.replace(folder / "out.so", final)
+    return final
+
+
+def run_compiler(command: Sequence[str], folder: Path) -> None:
+    """Run g++ in `folder`; RuntimeError with its first messages if it fails."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        lines = [t for t in done.stderr.splitlines() if "error" in t][:8] or done.stderr.splitlines()[:8]
+        raise RuntimeError("g++ failed on generated code:\n" + "\n".join(lines))
+
+
+@cache
+def _version(program: str) -> str:
+    return subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+
+
+def compiler_version() -> str:
+    """g++'s own version text; RuntimeError that says what to install where there is no g++."""
+    program = shutil.which("g++")
+    if program is None:
+        raise RuntimeError("the HLS C simulation needs g++ on the PATH; install it (Debian, Ubuntu: apt install g++)")
+    return _version(program)
+
+
+def ap_types() -> Path:
+    """The folder of the ap_int and ap_fixed headers, from the hls4ml wheel."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("hls4ml")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("the HLS reading needs hls4ml, whose wheel has the ap_fixed headers; pip install 'fxsim-hdl[hls]'")
+    return Path(spec.submodule_search_locations[0]) / "templates" / "vivado" / "ap_types"
+
+
+def digest(*parts: str) -> str:
+    """Hex key of the texts."""
+    sha = hashlib.sha256()
+    for p in parts:
+        data = p.encode()
+        sha.update(len(data).to_bytes(8, "little") + data)
+    return sha.hexdigest()[:24]
+
+
+def cache_folder() -> Path:
+    """$FXSIM_CACHE, else ~/.cache/fxsim; created if missing. OSError names the variable where it cannot be written."""
+    named = os.environ.get("FXSIM_CACHE")
+    folder = Path(named).expanduser() if named else Path.home() / ".cache" / "fxsim"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cache folder {folder} cannot be made ({error.strerror}); set FXSIM_CACHE to another") from error
+    if not os.access(folder, os.W_OK):
+        raise OSError(f"cache folder {folder} must be writable; set FXSIM_CACHE to another")
+    return folder.absolute()

@@ -1,0 +1,98 @@
+"""Raw codes across the C boundary: int64 where a lane fits 63 bits, 32-bit limbs beyond."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fxsim.emulate.runner import check_raw
+from fxsim.graph import Graph
+from fxsim.integers import Array, exact, to_object
+from hls.lower import Port
+
+INT64_BITS = 63
+
+
+def limbs(port: Port) -> int:
+    """32-bit limbs of a lane; 0 for a lane that crosses as one int64."""
+    width = port.code.width + (not port.code.signed)
+    return 0 if width <= INT64_BITS else -(-width // 32)
+
+
+def to_c(raw: Array, port: Port) -> Array:
+    """Codes (batch, *shape) as the contiguous buffer that the C side reads."""
+    n, flat = limbs(port), raw.reshape(len(raw), -1)
+    if flat.shape[1] != port.size:
+        flat = np.zeros((len(raw), port.size), np.int64)
+    if n == 0:
+        return np.ascontiguousarray(flat, np.int64)
+    whole = to_object(flat)[..., None] >> to_object(np.arange(n) * 32)
+    return np.ascontiguousarray((whole & 0xFFFFFFFF).astype(np.uint32))
+
+
+def buffer(batch: int, port: Port) -> Array:
+    """An empty buffer for the C side to fill."""
+    n = limbs(port)
+    return np.empty((batch, port.size), np.int64) if n == 0 else np.empty((batch, port.size, n), np.uint32)
+
+
+def from_c(data: Array, port: Port) -> Array:
+    """Codes (batch, *shape) from a filled buffer."""
+    n = limbs(port)
+    if n:
+        whole = (data.astype(object) << to_object(np.arange(n) * 32)).sum(axis=-1)
+        top = 1 << (32 * n)
+        data = np.where(whole >= top >> 1, whole - top, whole)
+    return exact(data[:, : port.type.size].reshape(len(data), *port.type.shape))
+
+
+def batched(graph: Graph, given: Sequence[Any]) -> tuple[list[Array], bool]:
+    """Inputs with a batch axis, and whether they came without one; ValueError names the input of another shape."""
+    if len(given) != len(graph.inputs):
+        raise TypeError(f"the graph has {len(graph.inputs)} inputs, but {len(given)} were given")
+    arrays, single = [], True
+    for value, node in zip(given, graph.inputs, strict=True):
+        a, shape = np.asarray(value), node.type.shape
+        if a.shape == shape:
+            a = a[None]
+        elif a.ndim == len(shape) + 1 and a.shape[1:] == shape:
+            single = False
+        else:
+            raise ValueError(f"input {node.name!r} must have shape {('batch', *shape)} or {shape}, not {a.shape}")
+        arrays.append(a)
+    if len({len(a) for a in arrays}) > 1:
+        raise ValueError(f"inputs must share one batch size, not {[a.shape for a in arrays]}")
+    return arrays, single
+
+
+def call(function: Any, graph: Graph, arrays: Sequence[Array], inputs: Sequence[Port], outputs: Sequence[Port]) -> list[Array]:
+    """One C call `function(in, out, batch)` on checked raw inputs with a batch axis; codes of every output."""
+    raw = [check_raw(a, node) for a, node in zip(arrays, graph.inputs, strict=True)]
+    batch = len(raw[0]) if raw else 1
+    sources = [to_c(r, p) for r, p in zip(raw, inputs, strict=True)]
+    targets = [buffer(batch, p) for p in outputs]
+    function.restype = None
+    function(pointers(sources), pointers(targets), ctypes.c_long(batch))
+    return [from_c(t, p) for t, p in zip(targets, outputs, strict=True)]
+
+
+def pointers(arrays: Sequence[Array]) -> Any:
+    return (ctypes.c_void_p * max(len(arrays), 1))(*(a.ctypes.data for a in arrays))
+
+
+def entry(name: str, call: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> str:
+    """C++ of `name(in, out, batch)`: crosses each sample into arrays, runs `call`, crosses the results back."""
+    lines = [f'extern "C" void {name}(const void *const *in, void *const *out, long batch) {{']
+    lines += [f"    static {p.code} {p.name}[{p.size}];" for p in (*inputs, *outputs)]
+    lines.append("    for (long s = 0; s < batch; s++) {")
+    for k, p in enumerate(inputs):
+        lines.append(f"        for (long i = 0; i < {p.size}; i++)")
+        lines.append(f"            fx::crossing<{limbs(p)}>::load({p.name}[i], in[{k}], s * {p.size} + i);")
+    lines.append(f"        {call}({', '.join(p.name for p in (*inputs, *outputs))});")
+    for k, p in enumerate(outputs):
+        lines.append(f"        for (long i = 0; i < {p.size}; i++)")
+        lines.append(f"            fx::crossing<{limbs(p)}>::store({p.name}[i], out[{k}], s * {p.size} + i);")
+    return "\n".join([*lines, "    }", "}", ""])
