@@ -29,7 +29,9 @@ class Affine:
         object.__setattr__(self, "scale", tuple(Fraction(s) for s in self.scale))
         object.__setattr__(self, "offset", tuple(Fraction(o) for o in self.offset))
         if self.axis is None and (len(self.scale), len(self.offset)) != (1, 1):
-            raise ValueError(f"axis must be given for {max(len(self.scale), len(self.offset))} scales or offsets")
+            raise ValueError(
+                f"axis must be given for {max(len(self.scale), len(self.offset))} scales or offsets"
+            )
 
     @property
     def is_identity(self) -> bool:
@@ -51,7 +53,9 @@ class Affine:
         scale = self.scale if len(self.scale) == n else self.scale * n
         offset = self.offset if len(self.offset) == n else self.offset * n
         if len(scale) != n or len(offset) != n:
-            raise ValueError(f"scale and offset must have 1 or {n} entries, not {len(self.scale)}, {len(self.offset)}")
+            raise ValueError(
+                f"scale and offset must have 1 or {n} entries, not {len(self.scale)}, {len(self.offset)}"
+            )
         out = [_affine(r, s * unit, o) for r, s, o in zip(rows, scale, offset, strict=True)]
         return np.moveaxis(np.stack(out), 0, axis) if out else raw.astype(np.float64)
 
@@ -59,13 +63,12 @@ class Affine:
 def _affine(raw: Array, scale: Fraction, offset: Fraction) -> Array:
     power = scale > 0 and (scale.numerator == 1 or scale.denominator == 1) and _is_power(scale)
     if offset == 0 and power:
-        limit = raw if raw.size == 0 else np.maximum(np.abs(raw), 0)
-        if raw.size and int(limit.max()) > 1 << 53:
-            widest = int(limit.max())
-            if widest.bit_length() - ((widest & -widest).bit_length() - 1) > 53:
-                raise OverflowError(
-                    f"raw code {widest} needs more than the 53 bits that float64 holds; use run_raw for the integers"
-                )
+        wide = raw[np.abs(raw) > 1 << 53]
+        inexact = [int(c) for c in wide.ravel() if int(float(c)) != int(c)]
+        if inexact:
+            raise OverflowError(
+                f"raw code {inexact[0]} needs more than the 53 bits that float64 holds; use run_raw for the integers"
+            )
         return np.asarray(raw.astype(np.float64) * float(scale))
     codes, inverse = np.unique(raw, return_inverse=True)
     reals = np.array([float(scale * int(c) + offset) for c in codes], np.float64)
@@ -106,7 +109,9 @@ class FormatEncoder(Encoder):
         raw = from_double(x, self.format)
         if self.format.overflow in (Overflow.WRAP, Overflow.WRAP_SM):
             # A wrapped input is never what a user means, so wrapping is left to casts inside the graph.
-            wide = from_double(x, self.format.replace(width=self.format.width + 1088, int_bits=self.format.int_bits + 1088))
+            wide = from_double(
+                x, self.format.replace(width=self.format.width + 1088, int_bits=self.format.int_bits + 1088)
+            )
             bad = np.argwhere(np.asarray(wide != raw))
             if len(bad):
                 where = tuple(int(i) for i in bad[0])

@@ -117,16 +117,7 @@ def cast(a: Codes, format: Format) -> Codes:
 
 def accumulate(a: Codes, format: Format, axis: int) -> Codes:
     """``acc += x`` along `axis` >= 0, in ascending order from 0, each exact sum cast to `format`."""
-    op = ops.Accumulate(axis, format)
-    grown = growth.add_format(format, a.format)
-    if format.overflow is not Overflow.WRAP_SM or op.step(a.format.frac)[0].source_width == grown.width:
-        return evaluate(op, format, a)
-    # A term wider than the accumulator widens the declared sum, which WRAP_SM reads and the op does not know.
-    terms = np.moveaxis(a.codes, axis, 0)
-    acc = Codes(np.zeros(terms.shape[1:], np.int64), format)
-    for term in terms:
-        acc = cast(add(acc, Codes(np.asarray(term), a.format)), format)
-    return acc
+    return evaluate(ops.Accumulate(axis, format, a.format), format, a)
 
 
 def align(x: Codes, frac: int) -> Codes:

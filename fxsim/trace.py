@@ -75,7 +75,9 @@ class Builder:
         finally:
             self._open.pop()
         outs = tuple(t.node for t in outputs)
-        self.blocks[index] = Block(kind, name, dict(params or {}), nodes, outs, start, len(self.values), parent)
+        self.blocks[index] = Block(
+            kind, name, dict(params or {}), nodes, outs, start, len(self.values), parent
+        )
 
     def finish(
         self,
@@ -106,7 +108,9 @@ class Builder:
                 blocks.append(Block(b.kind, b.name, b.params, b.inputs, b.outputs, start, stop, parent))
         known = live | set(self.inputs)
         tensor_names = {
-            k: n if n.value is None or n.value in known else Name(None, n.affine, n.axes, "no output depends on it")
+            k: n
+            if n.value is None or n.value in known
+            else Name(None, n.affine, n.axes, "no output depends on it")
             for k, n in self.names.items()
         }
         return Graph(
@@ -156,7 +160,9 @@ class Tensor:
         return f"<Tensor {self.type}>"
 
     def __bool__(self) -> bool:
-        raise TypeError("a symbolic tensor has no truth value while tracing; use fxsim.select(condition, a, b)")
+        raise TypeError(
+            "a symbolic tensor has no truth value while tracing; use fxsim.select(condition, a, b)"
+        )
 
     def __iter__(self) -> Iterator[Tensor]:
         if not self.ndim:
@@ -219,7 +225,9 @@ class Tensor:
 
     def __rshift__(self, k: int) -> Tensor:
         if isinstance(k, Tensor):
-            raise TypeError("a variable shift goes left only, so that it is exact; shift the other operands left")
+            raise TypeError(
+                "a variable shift goes left only, so that it is exact; shift the other operands left"
+            )
         return self << -k
 
     def __and__(self, other: object) -> Tensor:
@@ -266,7 +274,9 @@ class Tensor:
         if isinstance(key, (list, np.ndarray)):
             return self.take(key, 0)
         keys = list(key) if isinstance(key, tuple) else [key]
-        if keys.count(Ellipsis) > 1 or any(not isinstance(k, (int, np.integer, slice, type(...))) for k in keys):
+        if keys.count(Ellipsis) > 1 or any(
+            not isinstance(k, (int, np.integer, slice, type(...))) for k in keys
+        ):
             raise TypeError(f"index must be integers, slices or one ellipsis, not {key!r}")
         if Ellipsis in keys:
             at = keys.index(Ellipsis)
@@ -335,7 +345,7 @@ class Tensor:
 
     def accumulate(self, fmt: Format, axis: int = -1) -> Tensor:
         """Ordered sum over `axis` with a cast to `fmt` at every step."""
-        return self._apply(ops.Accumulate(axis, fmt))
+        return self._apply(ops.Accumulate(axis, fmt, self.type.lane()))
 
     def named(self, name: str, affine: Affine | None = None, axes: tuple[int, ...] | None = None) -> Tensor:
         """Record this tensor under a name, for `codes` and for the names of wires."""

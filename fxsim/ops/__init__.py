@@ -16,4 +16,12 @@ ALL = (
     Window, Reshape, Transpose, Slice, Concat, Gather, Pad,
 )  # fmt: skip
 
-__all__ = ["ALL", *(op.__name__ for op in ALL)]
+__all__ = [
+    "ALL",
+    "Const", "Add", "Sub", "Neg", "Shift", "Scale", "Mul", "MatMul", "Sum", "ShiftLeft", "Div",
+    "Min", "Max", "ReduceMin", "ReduceMax", "ArgMax", "Compare", "Select",
+    "Table", "Threshold", "LeadingOne",
+    "And", "Or", "Xor", "Not",
+    "Cast", "Accumulate",
+    "Window", "Reshape", "Transpose", "Slice", "Concat", "Gather", "Pad",
+]  # fmt: skip

@@ -190,10 +190,13 @@ class Accumulate(Op):
     """acc = cast(acc + x_i) over `axis` (dropped) in ascending order, acc = 0 before: HLS's `acc += x`.
 
     The exact sum is cast to `format` at every step, so low bits and overflow are lost in the order of the elements.
+    `term` is the declared format of the elements, which only WRAP_SM with n = 0 asks for (by default the
+    accumulator's own): the sum is declared one bit wider than both.
     """
 
     axis: int
     format: Format
+    term: Format | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.format, Format):
@@ -202,9 +205,10 @@ class Accumulate(Op):
     def step(self, frac: int) -> tuple[Cast, int]:
         """(the cast of one step, the frac of the exact sum it casts) for operands of `frac`."""
         sum_frac = max(frac, self.format.frac)
-        width = self.format.width + max(0, sum_frac - self.format.frac)
-        # The exact sum has one bit more than the wider operand; WRAP_SM reads above the accumulator's own bits only.
-        return Cast.to(self.format, source_width=width + 1), sum_frac
+        term = self.term or self.format
+        mixed = self.format.signed != term.signed  # an unsigned operand takes one more bit beside a signed one
+        int_bits = max(f.int_bits + (mixed and not f.signed) for f in (self.format, term))
+        return Cast.to(self.format, source_width=int_bits + sum_frac + 1), sum_frac
 
     def infer(self, *args: TensorType) -> TensorType:
         (a,) = args
