@@ -23,16 +23,30 @@ def _field(v: Value, width: int) -> Value:
     return Cat(v, fill)
 
 
+def _up(v: Value, k: int) -> Value:
+    """v * 2**k."""
+    if not k:
+        return v
+    out = Cat(Const(0, k), v)
+    return out.as_signed() if v.shape().signed else out
+
+
+def _down(v: Value, k: int) -> Value:
+    """Floor of v / 2**k, for k below the width."""
+    out = v[k:]
+    return out.as_signed() if v.shape().signed else out
+
+
 # kind -> expression of (net, operand values). The result is cut to the net's width, which its range proves exact.
 EXPRESSION: dict[str, Callable[..., Value]] = {
-    "shr": lambda net, a: a >> net.params[0],
-    "shl": lambda net, a: a << net.params[0],
+    "shr": lambda net, a: _down(a, net.params[0]),
+    "shl": lambda net, a: _up(a, net.params[0]),
     "cat": lambda net, *parts: Cat(*(_field(p, w) for p, w in zip(parts, net.params, strict=True))),
-    "add": lambda net, a, b: (a << net.params[0]) + (b << net.params[1]),
-    "sub": lambda net, a, b: (a << net.params[0]) - (b << net.params[1]),
+    "add": lambda net, a, b: _up(a, net.params[0]) + _up(b, net.params[1]),
+    "sub": lambda net, a, b: _up(a, net.params[0]) - _up(b, net.params[1]),
     "neg": lambda net, a: -a,
-    "lt": lambda net, a, b: (a << net.params[0]) < (b << net.params[1]),
-    "ge": lambda net, a, b: (a << net.params[0]) >= (b << net.params[1]),
+    "lt": lambda net, a, b: _up(a, net.params[0]) < _up(b, net.params[1]),
+    "ge": lambda net, a, b: _up(a, net.params[0]) >= _up(b, net.params[1]),
     "eq": lambda net, a, b: a == b,
     "ne": lambda net, a, b: a != b,
     "any": lambda net, a: a[: net.params[0]].any(),

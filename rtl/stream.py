@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Cat, Module, Mux, ResetSignal, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,13 +20,13 @@ def handshake(m: Module, i: stream.Interface, o: stream.Interface, latency: int)
     i.ready depends on o.ready in the same clock and never on i.valid; o.valid comes from a register. Reset empties
     the pipeline; data registers need none.
     """
-    valid = Signal(latency, name="valid")
+    valid = Signal(latency, name="valid", reset_less=True)
     advance = Signal(name="advance")
     m.d.comb += [
         o.valid.eq(valid[-1]),
         advance.eq(o.ready | ~valid[-1]),
         i.ready.eq(advance),
     ]
-    with m.If(advance):
-        m.d.sync += valid.eq(Cat(i.valid, valid[:-1]))
+    # The reset is written as logic, which Yosys prints more plainly than Amaranth's own process for it.
+    m.d.sync += valid.eq(Mux(ResetSignal(), 0, Mux(advance, Cat(i.valid, valid[:-1]), valid)))
     return advance
