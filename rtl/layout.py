@@ -1,4 +1,4 @@
-"""How the lanes of tensors lie in the packed payload of a stream: names, shapes, widths, and exact packing."""
+"""How the lanes of tensors lie in the packed payload of a stream: names, shapes, widths, exact packing."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _CHUNK = 1 << 14  # samples packed at once, so that the columns of a chunk stay 
 class Port:
     """One tensor of a payload: `prod(shape)` lanes in C order, each `width` bits.
 
-    `width` counts the sign bit, `frac` is the binary point (value = raw * 2**-frac) and is carried for readers only.
-    Raises TypeError or ValueError that names the field.
+    `width` counts the sign bit, `frac` is the binary point (value = raw * 2**-frac) and is carried for
+    readers only. Raises TypeError or ValueError that names the field.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Port:
 
     @property
     def lane_names(self) -> list[str]:
-        """`name` of a scalar, `name_0_3` for element [0, 3] of a matrix: names without commas, for CSV headers."""
+        """`name` of a scalar, `name_0_3` for element [0, 3] of a matrix: without commas, for CSV headers."""
         return ["_".join([self.name, *map(str, index)]) for index in np.ndindex(*self.shape)]
 
 
@@ -77,8 +77,8 @@ class Port:
 class Layout:
     """The ports of one payload, lane 0 of port 0 in the least significant bits, no padding anywhere.
 
-    The packed form of n samples is a uint32 array of shape (n, words), least significant word first, the bits above
-    `bits` zero. Packing and unpacking lose nothing: a value that its lane cannot hold is a ValueError.
+    The packed form of n samples is a uint32 array of shape (n, words), least significant word first, the bits
+    above `bits` zero. Packing and unpacking lose nothing: a value that its lane cannot hold is a ValueError.
     """
 
     ports: tuple[Port, ...]
@@ -124,13 +124,14 @@ class Layout:
             index -= port.lanes
         raise IndexError(f"lane must be below {sum(port.lanes for port in self.ports)}")
 
-    # ---- arrays <-> words ------------------------------------------------------------------------------------
+    # ---- arrays <-> words ----
 
     def arrays(self, values: Any) -> list[np.ndarray]:
         """`values` as one checked integer array (n, *shape) per port.
 
-        Accepts a sequence in port order, a mapping by name, or for a single port the bare array. Raises TypeError for
-        a dtype that is not an integer and ValueError for a wrong shape, count, or value, each naming the port.
+        Accepts a sequence in port order, a mapping by name, or for a single port the bare array. Raises
+        TypeError for a dtype that is not an integer and ValueError for a wrong shape, count, or value, each
+        naming the port.
         """
         if isinstance(values, Mapping):
             missing = [port.name for port in self.ports if port.name not in values]
@@ -143,7 +144,9 @@ class Layout:
         else:
             items = list(values)
         if len(items) != len(self.ports):
-            raise ValueError(f"there must be one array for each of the ports {self._names()}, not {len(items)}")
+            raise ValueError(
+                f"there must be one array for each of the ports {self._names()}, not {len(items)}"
+            )
         out = [_checked(port, item) for port, item in zip(self.ports, items, strict=True)]
         counts = [len(array) for array in out]
         if len(set(counts)) > 1:
@@ -151,7 +154,7 @@ class Layout:
         return out
 
     def pack(self, values: Any) -> np.ndarray:
-        """Integer arrays of shape (n, *shape) -> uint32 words (n, words); see `arrays` for what is accepted and raised."""
+        """Integer arrays (n, *shape) -> uint32 words (n, words); takes and raises what `arrays` does."""
         arrays = self.arrays(values)
         count = len(arrays[0])
         out = np.empty((count, self.words), np.uint32)
@@ -159,7 +162,12 @@ class Layout:
             stop = min(start + _CHUNK, count)
             columns = np.zeros((self.words + 1, stop - start), np.uint32)
             for port, offset, array in zip(self.ports, self.offsets, arrays, strict=True):
-                lanes = np.ascontiguousarray(array[start:stop].reshape(stop - start, port.lanes).T)
+                lanes = array[start:stop].reshape(stop - start, port.lanes)
+                if port.width <= WORD and array.dtype != object:
+                    lanes = lanes.astype(
+                        np.uint32
+                    )  # narrow before the transposition, which is bound by memory
+                lanes = np.ascontiguousarray(lanes.T)
                 for low, size, limb in _limbs(port.width, lanes):
                     for lane in range(port.lanes):
                         word, shift = divmod(offset + lane * port.width + low, WORD)
@@ -170,11 +178,12 @@ class Layout:
         return out
 
     def unpack(self, words: np.ndarray) -> list[np.ndarray]:
-        """uint32 words (n, words) -> one array (n, *shape) per port: int64, or Python integers above 62 bits."""
+        """Words (n, words) -> an array (n, *shape) per port: int64, or Python integers above 62 bits."""
         words = self._words(words)
         count = len(words)
         out = [
-            np.empty((count, port.lanes), np.int64 if port.width <= INT64_LANE else object) for port in self.ports
+            np.empty((count, port.lanes), np.int64 if port.width <= INT64_LANE else object)
+            for port in self.ports
         ]
         for start in range(0, count, _CHUNK):
             stop = min(start + _CHUNK, count)
@@ -184,7 +193,7 @@ class Layout:
                 array[start:stop] = _lanes(port, offset, columns).T
         return [array.reshape(count, *port.shape) for port, array in zip(self.ports, out, strict=True)]
 
-    # ---- words <-> text and integers -------------------------------------------------------------------------
+    # ---- words <-> text and integers ----
 
     def hex_lines(self, words: np.ndarray) -> list[str]:
         """One lower-case hexadecimal number of ceil(bits / 4) digits a sample, as `$readmemh` reads."""
@@ -201,7 +210,7 @@ class Layout:
         return np.ascontiguousarray(digits).view(f"S{self.bits}").ravel().astype(str).tolist()
 
     def from_bit_strings(self, strings: Sequence[str]) -> np.ndarray:
-        """The words of `bit_strings`; a digit that is not 0 or 1 (X and Z in four-state simulators) is a ValueError."""
+        """The inverse of `bit_strings`; ValueError for a digit that is not 0 or 1 (X, Z elsewhere)."""
         for index, text in enumerate(strings):
             if len(text) != self.bits:
                 raise ValueError(f"sample {index} must have {self.bits} bits, not {len(text)}")
@@ -222,7 +231,7 @@ class Layout:
         raw, size = words.astype("<u4").tobytes(), 4 * self.words
         return [int.from_bytes(raw[at : at + size], "little") for at in range(0, size * len(words), size)]
 
-    # ---- as data ---------------------------------------------------------------------------------------------
+    # ---- as data ----
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -243,7 +252,9 @@ class Layout:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Layout:
         try:
-            ports = [Port(p["name"], tuple(p["shape"]), p["width"], p["signed"], p["frac"]) for p in data["ports"]]
+            ports = [
+                Port(p["name"], tuple(p["shape"]), p["width"], p["signed"], p["frac"]) for p in data["ports"]
+            ]
         except (KeyError, TypeError) as error:
             raise ValueError(f"layout must be the data that to_json gives, not {data!r}") from error
         return cls(tuple(ports))
@@ -254,7 +265,9 @@ class Layout:
     def _words(self, words: np.ndarray) -> np.ndarray:
         words = np.asarray(words)
         if words.dtype != np.uint32 or words.ndim != 2 or words.shape[1] != self.words:
-            raise ValueError(f"words must be uint32 of shape (n, {self.words}), not {words.dtype} of {words.shape}")
+            raise ValueError(
+                f"words must be uint32 of shape (n, {self.words}), not {words.dtype} of {words.shape}"
+            )
         return words
 
 
@@ -270,13 +283,13 @@ def _checked(port: Port, values: Any) -> np.ndarray:
         expected = ", ".join(["n", *map(str, port.shape)])
         raise ValueError(f"values of port {port.name!r} must have shape ({expected}), not {array.shape}")
     if array.size:
-        # dtypes narrower than the lane cannot hold an illegal value, and NumPy would not hold the bound either
         least, most = int(array.min()), int(array.max())
         if least < port.lo or most > port.hi:
             wide = array.astype(object)
             index = tuple(int(i) for i in np.argwhere((wide < port.lo) | (wide > port.hi))[0])
             raise ValueError(
-                f"value of port {port.name!r} at {index} must be in [{port.lo}, {port.hi}], not {int(array[index])!r}"
+                f"value of port {port.name!r} at {index} must be in [{port.lo}, {port.hi}], "
+                f"not {int(array[index])!r}"
             )
     return array
 
@@ -289,7 +302,8 @@ def _limbs(width: int, lanes: np.ndarray) -> Iterator[tuple[int, int, np.ndarray
         if lanes.dtype == object:
             limb = ((lanes >> low) & mask).astype(np.uint32)
         elif low < 8 * lanes.dtype.itemsize:
-            limb = (lanes >> lanes.dtype.type(low)).astype(np.uint32) & np.uint32(mask)
+            limb = (lanes >> lanes.dtype.type(low) if low else lanes).astype(np.uint32)
+            limb &= np.uint32(mask)
         else:  # above the carrier's bits: the sign
             limb = (lanes < 0).astype(np.uint32) * np.uint32(mask)
         yield low, size, limb

@@ -1,1 +1,1 @@
-"""Every simulation of a core: pause patterns, the native library, the cocotb bench, the scoreboard of both."""
+"""Every simulation of a core: the native library and the cocotb bench, their pauses, their scoreboard."""

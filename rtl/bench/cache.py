@@ -1,4 +1,4 @@
-"""A folder of finished builds, keyed by content: entries appear whole or not at all, whatever interrupts a build."""
+"""A folder of finished builds, keyed by content: an entry appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pathlib import Path
 ENVIRONMENT = "FXSIM_CACHE"
 """Environment variable that names the folder."""
 
-_STALE = 86400.0  # seconds after which a draft of a killed process is swept away
+_DAY = 86400.0  # seconds
+_STALE, _UNUSED = _DAY, 60 * _DAY  # ages at which a killed process's draft, an unused entry are swept away
 
 
 def directory() -> Path:
@@ -35,7 +36,9 @@ def directory() -> Path:
         path.mkdir(parents=True, exist_ok=True)
         writable = os.access(path, os.W_OK)
     except OSError as error:
-        raise OSError(f"cache folder {path} cannot be made ({error.strerror}); set {ENVIRONMENT} to another") from error
+        raise OSError(
+            f"cache folder {path} cannot be made ({error.strerror}); set {ENVIRONMENT} to another"
+        ) from error
     if not writable:
         raise OSError(f"cache folder {path} must be writable; set {ENVIRONMENT} to another")
     return path
@@ -74,10 +77,12 @@ class Draft:
 
 @contextlib.contextmanager
 def entry(kind: str, key: str) -> Iterator[Draft]:
-    """The entry `kind-key`; while the body runs no other process builds the same one. Unpublished work is removed."""
+    """The entry `kind-key`; no other process builds it meanwhile. What is not published is removed."""
     root = directory()
     final = root / f"{kind}-{key}"
     if final.is_dir():
+        with contextlib.suppress(OSError):
+            os.utime(final)  # the time of last use, for the sweep
         yield Draft(final.name, final, True, final)
         return
     with _lock(root / f"{final.name}.lock"):
@@ -96,7 +101,7 @@ def entry(kind: str, key: str) -> Iterator[Draft]:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Advisory lock, freed by the system when its holder dies; without one two builders merely do the work twice."""
+    """Advisory lock, freed by the system when its holder dies; without it two builders do the work twice."""
     try:
         import fcntl
     except ImportError:
@@ -109,7 +114,13 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _sweep(root: Path) -> None:
-    for path in root.glob("draft-*"):
+    """Remove what a killed process left half done, and entries that nobody used for long."""
+    now = time.time()
+    for path in root.iterdir():
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _STALE:
-                shutil.rmtree(path, ignore_errors=True)
+            limit = _STALE if path.name.startswith("draft-") else _UNUSED
+            if now - path.stat().st_mtime > limit:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.suffix == ".lock":
+                    path.unlink()

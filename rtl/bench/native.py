@@ -1,4 +1,4 @@
-"""Millions of vectors through a core: Verilator as a shared library, NumPy in and out, pauses on both streams."""
+"""Millions of vectors through a core: Verilator as a library, NumPy in and out, pauses on both streams."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 
 from rtl.bench import model as _model
-from rtl.bench.patterns import Cycle, Pattern, Random, bursts, pair
+from rtl.bench.patterns import Cycle, Pattern, Random, never, pair
 from rtl.layout import Layout
 
 PATIENCE = 100_000
 """Clock cycles without a handshake on either stream after which a core counts as stuck, at full rate."""
 
 _BUDGET = 1 << 18  # cycles run in one call into the library, so that Ctrl-C is heard
-_FILL = 96  # cycles run before the reset in the middle of a stream
+FILL, HOLD = 48, 48
+"""Clock cycles that words flow, at most, and then are held inside, before the reset in mid-stream."""
+
 _FAULTS = {
     1: "o__valid fell in cycle {cycle} although o__ready had not taken sample {sample}",
     2: "o__payload changed in cycle {cycle} while o__ready had not taken sample {sample}",
@@ -52,7 +54,7 @@ class NativeResult:
     """What came out: one array (n, *shape) per output port, in raw integers.
 
     cycles: clock edges from the first cycle after reset to the last output taken, both included.
-    latency: clock cycles from the first word taken at the input to the first valid output.
+    latency: clock cycles from the first word taken to the first valid output; -1 if there was none.
     """
 
     outputs: list[np.ndarray] = field(repr=False)
@@ -96,8 +98,10 @@ def simulate(
 
 
 def build(verilog: str, top: str, in_layout: Layout, out_layout: Layout) -> Core:
-    """Compile the core, or find it in the cache. Raises what `rtl.bench.model.build` raises, and ValueError if a
-    payload's width is not its layout's."""
+    """Compile the core, or find it in the cache.
+
+    Raises what `rtl.bench.model.build` raises, and ValueError if a payload is not as wide as its layout.
+    """
     compiled = _model.build(verilog, top)
     check_widths(compiled.ports, top, in_layout, out_layout)
     return Core(compiled.library, in_layout, out_layout)
@@ -107,7 +111,9 @@ def check_widths(ports: dict[str, int], top: str, in_layout: Layout, out_layout:
     """ValueError unless i__payload and o__payload are as wide as their layouts."""
     for name, layout in (("i__payload", in_layout), ("o__payload", out_layout)):
         if ports[name] != layout.bits:
-            raise ValueError(f"{name} of module {top!r} must have the layout's {layout.bits} bits, not {ports[name]}")
+            raise ValueError(
+                f"{name} of module {top!r} must have the layout's {layout.bits} bits, not {ports[name]}"
+            )
 
 
 class Core:
@@ -128,15 +134,15 @@ class Core:
         samples: int | None = None,
         reset_check: bool = True,
     ) -> NativeResult:
-        """Reset the core, offer every sample of `inputs` (what `Layout.pack` takes), collect `samples` outputs.
+        """Reset the core, offer every sample of `inputs` (as `Layout.pack` takes them), collect the outputs.
 
         idle, backpressure: a Pattern, or the probability of a pause in each cycle, drawn from `seed`.
-        samples: outputs expected, by default as many as inputs. max_cycles: bound on the clock cycles, by default
-        generous and extended as long as words keep flowing; see `bounds`.
-        reset_check: first fill the core, pause it and reset it in mid-stream, so that every result also shows that
-        reset forgets everything.
-        Raises TimeoutError at the bound and RuntimeError when the core breaks the handshake (an offer withdrawn or
-        changed, an output after reset or beyond `samples`), both with cycle and sample.
+        samples: outputs expected, by default as many as inputs. max_cycles: bound on the clock cycles, by
+        default generous and extended as long as words keep flowing; see `bounds`.
+        reset_check: first fill the core, pause it and reset it in mid-stream, so that every result also shows
+        that reset forgets everything.
+        Raises TimeoutError at the bound and RuntimeError when the core breaks the handshake (an offer
+        withdrawn or changed, an output after reset or beyond `samples`), both with cycle and sample.
         """
         words = self.run_words(
             self.in_layout.pack(inputs),
@@ -148,7 +154,9 @@ class Core:
             reset_check=reset_check,
         )
         out, job = words
-        return NativeResult(self.out_layout.unpack(out), job.cycles, _latency(job), len(out))
+        return NativeResult(
+            self.out_layout.unpack(out), job.cycles, latency(job.first_in, job.first_out), len(out)
+        )
 
     def run_words(
         self,
@@ -171,21 +179,29 @@ class Core:
         try:
             self._reset(handle)
             if reset_check and len(words):
-                fill, _fill_keep = self._job(words, len(words), (Cycle((False,)), bursts(_FILL // 2, _FILL // 2)))
-                fill.n_out = min(fill.n_out, _FILL)
-                library.fx_run(handle, ctypes.byref(fill), _FILL)
+                flow = min(FILL, len(words) // 2)
+                stop = Cycle((False,) * flow + (True,) * HOLD + (False,))
+                fill, _ = self._job(words, len(words), (never(), stop))
+                library.fx_run(handle, ctypes.byref(fill), flow + HOLD)
                 _raise_fault(fill)
                 self._reset(handle)
             job, out = self._job(words, count, sides)
             while job.received < job.n_out:
-                library.fx_run(handle, ctypes.byref(job), min(_BUDGET, limit - job.cycles))
+                standstill = job.last_progress + patience + 1 - job.cycles
+                library.fx_run(handle, ctypes.byref(job), min(_BUDGET, limit - job.cycles, standstill))
                 _raise_fault(job)
                 if job.received < job.n_out:
-                    check_progress(job.cycles, job.sent, job.received, job.n_out, job.last_progress, limit, patience)
+                    check_progress(
+                        job.cycles, job.sent, job.received, job.n_out, job.last_progress, limit, patience
+                    )
             if job.sent == job.n_in:
-                library.fx_drain(handle, ctypes.byref(job), drain_cycles(_latency(job)))
+                library.fx_drain(
+                    handle, ctypes.byref(job), drain_cycles(latency(job.first_in, job.first_out))
+                )
                 if job.spurious:
-                    raise RuntimeError(f"the core gave {job.spurious} samples more than the {job.n_out} expected")
+                    raise RuntimeError(
+                        f"the core gave {job.spurious} samples more than the {job.n_out} expected"
+                    )
         finally:
             library.fx_free(handle)
         return out, job
@@ -209,7 +225,7 @@ class Core:
 
 
 def bounds(n_in: int, n_out: int, sides: tuple[Pattern, Pattern], max_cycles: int | None) -> tuple[int, int]:
-    """(most cycles, most cycles without a handshake) of a run; the patience grows as the patterns pause more."""
+    """(most cycles, most cycles without a handshake) of a run; more pauses, more patience."""
     if max_cycles is not None and max_cycles < 1:
         raise ValueError(f"max_cycles must be at least 1, not {max_cycles!r}")
     patience = int(PATIENCE / (sides[0].rate * sides[1].rate))
@@ -226,7 +242,8 @@ def check_progress(
     if stuck or cycles >= limit:
         why = f"no handshake for {cycles - last_progress} cycles" if stuck else f"the bound is {limit} cycles"
         raise TimeoutError(
-            f"the core gave {received} of {expected} samples in {cycles} clock cycles, having taken {sent}: {why}"
+            f"the core gave {received} of {expected} samples in {cycles} clock cycles, "
+            f"having taken {sent}: {why}"
         )
 
 
@@ -244,8 +261,12 @@ def _raise_fault(job: _Job) -> None:
         raise RuntimeError(fault_text(job.fault, job.cycles, job.received))
 
 
-def _latency(job: _Job) -> int:
-    return int(job.first_out - job.first_in) if min(job.first_in, job.first_out) >= 0 else -1
+def latency(first_in: int, first_out: int) -> int:
+    """Clock cycles from the first word taken to the first offered; -1 if either never came.
+
+    A core without registers offers a word when it sees it, which under backpressure is before it takes it.
+    """
+    return max(0, first_out - first_in) if min(first_in, first_out) >= 0 else -1
 
 
 def _encode(pattern: Pattern) -> tuple[_Pattern, np.ndarray | None]:
@@ -259,7 +280,7 @@ def _encode(pattern: Pattern) -> tuple[_Pattern, np.ndarray | None]:
     raise TypeError(f"pattern must be Random or Cycle, not {pattern!r}")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _load(path: Path) -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
     library.fx_new.restype = ctypes.c_void_p

@@ -1,4 +1,4 @@
-"""When a source idles and a sink pauses, cycle by cycle: the same sequence in C++, NumPy and cocotb for one seed."""
+"""When a source idles and a sink pauses, cycle by cycle: one sequence for C++, NumPy and cocotb."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Random(Pattern):
-    """Pause with `probability` in [0, 1), independently in each cycle; splitmix64 of `seed` and the cycle number."""
+    """Pause with `probability` in [0, 1), each cycle by itself: splitmix64 of seed and cycle number."""
 
     probability: float
     seed: int = 0
@@ -66,7 +66,7 @@ class Random(Pattern):
 
     @property
     def state(self) -> int:
-        """Start of the hash: the seed spread over 64 bits, so that neighbouring seeds give unrelated sequences."""
+        """Start of the hash: the seed spread over 64 bits, so that neighbouring seeds are unrelated."""
         value = (self.seed * 0xD1342543DE82EF95 + 0x2545F4914F6CDD1D) % 2**64
         value = ((value ^ (value >> 32)) * 0xDABA0B6EB09322E3) % 2**64
         return value ^ (value >> 32)

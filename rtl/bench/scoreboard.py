@@ -1,4 +1,4 @@
-"""Exact comparison of integer codes: how many differ, and the first that does, by sample, port and element."""
+"""Exact comparison of integer codes: how many differ, and the first, by sample, port and element."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Comparison:
     def __str__(self) -> str:
         if not self.mismatches:
             return f"{self.vectors} vectors, 0 mismatches"
-        return f"{self.vectors} vectors, {self.mismatches} mismatches in {self.bad_vectors} of them; first: {self.first}"
+        counts = f"{self.vectors} vectors, {self.mismatches} mismatches in {self.bad_vectors} of them"
+        return f"{counts}; first: {self.first}"
 
 
 def compare(layout: Layout, got: Sequence[np.ndarray], want: Any) -> Comparison:
@@ -58,23 +59,27 @@ def compare(layout: Layout, got: Sequence[np.ndarray], want: Any) -> Comparison:
 
     Raises ValueError if the numbers of samples differ: a missing sample is not a small mismatch.
     """
-    return compare_words(layout, layout.pack(list(got)), layout.pack(want))
+    ours, theirs = layout.arrays(list(got)), layout.arrays(want)
+    vectors = len(theirs[0])
+    if len(ours[0]) != vectors:
+        raise ValueError(f"there must be {vectors} samples, not {len(ours[0])}")
+    bad = np.zeros(vectors, bool)
+    count, first = 0, None
+    for port, mine, other in zip(layout.ports, ours, theirs, strict=True):
+        differs = np.asarray(mine != other, bool)
+        here = int(np.count_nonzero(differs))
+        if not here:
+            continue
+        count += here
+        bad |= differs.reshape(vectors, -1).any(axis=1)
+        at = tuple(int(i) for i in np.unravel_index(int(np.argmax(differs)), differs.shape))
+        if first is None or at[0] < first.sample:
+            first = Difference(at[0], port.name, at[1:], int(mine[at]), int(other[at]))
+    return Comparison(vectors, count, int(np.count_nonzero(bad)), first)
 
 
 def compare_words(layout: Layout, got: np.ndarray, want: np.ndarray) -> Comparison:
-    """As `compare`, on packed words; only the samples that differ are taken apart."""
-    if len(got) != len(want):
-        raise ValueError(f"there must be {len(want)} samples, not {len(got)}")
-    bad = np.flatnonzero((got != want).any(axis=1))
-    if not len(bad):
+    """As `compare`, on packed words: nothing is taken apart where all are equal."""
+    if got.shape == want.shape and np.array_equal(got, want):
         return Comparison(len(want), 0, 0, None)
-    count, first = 0, None
-    for port, ours, theirs in zip(layout.ports, layout.unpack(got[bad]), layout.unpack(want[bad]), strict=True):
-        differs = ours != theirs
-        count += int(differs.sum())
-        if differs.any():
-            at = tuple(int(i) for i in np.argwhere(differs)[0])
-            found = Difference(int(bad[at[0]]), port.name, at[1:], int(ours[at]), int(theirs[at]))
-            if first is None or found.sample < first.sample:
-                first = found
-    return Comparison(len(want), count, len(bad), first)
+    return compare(layout, layout.unpack(got), layout.unpack(want))

