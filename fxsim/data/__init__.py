@@ -1,8 +1,8 @@
-"""The trained models that ship with the package, their test images, and a reference's integer codes for all of them.
+"""The trained models that ship with the package, their test images, and a reference's integer codes.
 
-The models classify the 8x8 digits of scikit-learn (UCI "Optical Recognition of Handwritten Digits"): 64 inputs, two
-hidden layers of 32 units, 4-bit weights and activations, trained and exported with Brevitas. The 500 images were not
-trained on.
+The models classify the 8x8 digits of scikit-learn (UCI "Optical Recognition of Handwritten Digits"): 64
+inputs, two hidden layers of 32 units, 4-bit weights and activations, trained and exported with Brevitas. The
+500 images were not trained on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def digits_model(name: str = DIGITS[0]) -> Path:
 
 
 def digits_samples() -> tuple[Array, Array]:
-    """(x, y): 500 test images, float32 of shape (500, 1, 8, 8) with values k/16 in 0..1, and their digits."""
+    """(x, y): 500 images, float32 (500, 1, 8, 8) with values k/16 in 0..1, and their digits."""
     with np.load(FOLDER / "samples.npz", allow_pickle=False) as data:
         return (data["x"].astype(np.float32) / np.float32(16)).reshape(-1, 1, 8, 8), data["y"].astype(
             np.int64
@@ -31,7 +31,7 @@ def digits_samples() -> tuple[Array, Array]:
 
 
 def digits_reference(name: str = DIGITS[0]) -> tuple[dict[str, Array], Array]:
-    """({quantizer's output tensor: integer codes}, float32 outputs) of the qonnx package for all 500 images."""
+    """({quantizer's output: integer codes}, float32 outputs) of the qonnx package for all 500 images."""
     with np.load(FOLDER / f"{_known(name)}.reference.npz", allow_pickle=False) as data:
         codes = {k: data[k].astype(np.int64) for k in data.files if k != "out"}
         return codes, data["out"]

@@ -14,8 +14,7 @@ MAX_SHIFT = 48
 class Certificate:
     """clip((acc * multiplier + offset + half) >> shift) equals the step function on the whole reachable set.
 
-    `half` is 2**(shift - 1), or 0 for shift 0. `bits` is the length of |multiplier| without trailing zeros,
-    and is the least possible: see `certify`.
+    `half` is 2**(shift - 1), or 0 for shift 0. `bits` is the length of |multiplier| without trailing zeros.
     """
 
     multiplier: int
@@ -59,48 +58,39 @@ def constraints(steps: StepFunction, reach: Reach) -> tuple[list[tuple[int, int]
 
 
 def certify(steps: StepFunction, reach: Reach, max_shift: int = MAX_SHIFT) -> Certificate | str:
-    """The certificate with the smallest shift and multiplier, or the reason why there is none.
+    """The certificate with the smallest shift, or the reason why there is none.
 
     For a multiplier M and shift S the constraints leave an interval of integer constants; M works exactly
     where it is not empty. The working slopes M / 2**S are therefore the points of one interval whose closure
-    holds `a`, so that for each S only the two neighbours of a * 2**S need a look. The first S that works has
-    the fewest bits.
+    holds `a` (which ties may exclude), so that for each S only a * 2**S and its two neighbours need a look.
+    No multiplier works at a smaller shift, so that M has the fewest bits of all slopes within a factor of
+    two.
     """
+    least, greatest = steps.codes(reach)
+    if least == greatest:
+        return Certificate(0, least, 0)
     at_least, below = constraints(steps, reach)
-    if steps.codes(reach)[0] == steps.codes(reach)[1]:
-        return Certificate(0, steps.codes(reach)[0], 0)
     for shift in range(max_shift + 1):
         exact = steps.a * (1 << shift)
-        floor = exact.__floor__()
-        best: tuple[tuple[int, ...], Certificate] | None = None
-        for m in {floor, -((-exact).__floor__())}:
-            low = max((j << shift) - acc * m for j, acc in at_least) if at_least else None
-            high = min((j << shift) - 1 - acc * m for j, acc in below) if below else None
-            if low is None or high is None:
-                low = high if low is None else low
-                high = low
-            assert low is not None and high is not None
-            if low > high:
-                continue
-            constant = simplest(low, high)
-            certificate = Certificate(m, constant - ((1 << shift) >> 1), shift)
-            key = (signed_digits(m) + (constant != 0), abs(exact - m) > Fraction(1, 2), m)
-            if best is None or key < best[0]:
-                best = key, certificate
-        if best is not None:
-            return best[1]
-    ties = sum(1 for j, acc in at_least if _is_tie(steps, j, acc)) + sum(
-        1 for j, acc in below if _is_tie(steps, j, acc)
-    )
+        found = []
+        for m in range(exact.__ceil__() - 1, exact.__floor__() + 2):
+            low = max((j << shift) - acc * m for j, acc in at_least)
+            high = min((j << shift) - 1 - acc * m for j, acc in below)
+            if low <= high:
+                constant = simplest(low, high)
+                adders = signed_digits(m) + (constant != 0)
+                found.append((adders, abs(exact - m), m, constant - ((1 << shift) >> 1)))
+        if found:
+            _, _, m, offset = min(found)
+            return Certificate(m, offset, shift)
+    ties = len({acc for j, acc in (*at_least, *below) if _is_tie(steps, acc)})
     why = (
-        f"{ties} reachable values are exact ties that the rounding sends both ways"
-        if ties
-        else "steps too close"
+        f"{ties} accumulators are exact ties that it rounds both ways" if ties else "its steps lie too close"
     )
     return f"no multiplier with a shift up to {max_shift} has the same steps: {why}"
 
 
-def _is_tie(steps: StepFunction, j: int, acc: int) -> bool:
+def _is_tie(steps: StepFunction, acc: int) -> bool:
     return (steps.a * acc + steps.b - Fraction(1, 2)).denominator == 1
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -55,12 +54,12 @@ class Loader:
 
     def _read(self, node: FileNode) -> None:
         operands = [self.symbols[n] if n else None for n in node.inputs]
+        fixed = [o.values for o in operands if isinstance(o, Constant)]
+        foldable = bool(fixed) and len(fixed) == len(operands) and node.domain in DEFAULT_DOMAIN
+        if foldable and node.op not in WIRING:  # wiring keeps the integers of quantized constants
+            self._fold(node, fixed)
+            return
         if node.op not in HANDLERS or not self._known_domain(node):
-            if operands and all(isinstance(o, Constant) for o in operands) and node.domain in DEFAULT_DOMAIN:
-                self._fold(node, operands)
-                return
-            if node.op == "Constant":
-                raise self.error(node, "has no readable value", "store the value as a tensor")
             raise NotImplementedError(
                 f"{node} of domain {node.domain or 'ai.onnx'!r} has no handler; supported are "
                 f"{', '.join(sorted(HANDLERS))}, and any standard op on constants. Rewrite the model without "
@@ -72,18 +71,18 @@ class Loader:
             )
         try:
             result = HANDLERS[node.op](self, node, operands)
-        except _Placed:
-            raise
         except (ValueError, TypeError, OverflowError) as e:
-            raise _Placed(f"{node}: {e}") from e
+            if str(e).startswith(str(node)):
+                raise
+            raise ValueError(f"{node}: {e}") from e
         self._define(node, operands, result)
 
     def _known_domain(self, node: FileNode) -> bool:
         return node.domain in (QUANT_DOMAINS if node.op in QUANT_OPS else DEFAULT_DOMAIN)
 
-    def _fold(self, node: FileNode, operands: list[Any]) -> None:
+    def _fold(self, node: FileNode, operands: list[Array]) -> None:
         try:
-            results = evaluate(node, [o.values for o in operands], self.model.opset)
+            results = evaluate(node, operands, self.model.opset)
         except Exception as e:  # whatever the reference evaluator finds wrong with the node
             raise self.error(node, f"cannot be folded: {e}", "fold the constants before export") from e
         for name, value in zip(node.outputs, results, strict=True):
@@ -124,7 +123,7 @@ class Loader:
 
     def error(self, node: FileNode, what: str, remedy: str) -> ValueError:
         """A ValueError that names node and op and says what to do."""
-        return _Placed(f"{node} {what}; {remedy}")
+        return ValueError(f"{node} {what}; {remedy}")
 
     def block_name(self, node: FileNode) -> str:
         """A unique name for a block of this node."""
@@ -208,10 +207,6 @@ class Loader:
                 outputs.append(self.builder.apply(op, tensor))
             tensor = outputs[0]
         return tensor
-
-
-class _Placed(ValueError):
-    """An error that names its node already."""
 
 
 HANDLERS: dict[str, Handler] = {}

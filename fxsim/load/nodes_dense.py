@@ -25,8 +25,7 @@ from fxsim.load.loader import Loader, handles
 from fxsim.load.onnx_file import FileNode
 from fxsim.trace import maximum
 
-# Weights without a quantizer are taken as they are if they are dyadic numbers of few bits (such as -1 and
-# +1).
+# Weights without a quantizer are taken as they are if they are dyadic numbers of few bits, such as -1 and +1.
 PLAIN_WEIGHT_BITS = 16
 
 
@@ -116,7 +115,7 @@ def dense(
 
 
 def powers_of_two(codes: Array, columns: list[Fraction]) -> tuple[Array, int, list[Fraction]]:
-    """(integer weights, their frac, what is left of each column's scale): powers of two go into the integers."""
+    """(integer weights, frac, what is left of each column's scale): powers of two go into the integers."""
     powers = [log2(s) for s in columns]
     known = [p for p in powers if p is not None]
     if len(known) != len(powers) or not known:

@@ -38,10 +38,9 @@ def integer_codes(path: Path | str, values: dict[str, np.ndarray]) -> dict[str, 
     """Every activation quantizer's integers: value / scale, which must be whole up to float32 noise."""
     out = {}
     for name, node in quantizers(path).items():
-        q = values[name].astype(np.float64) / np.float64(values[node.input[1]])
-        codes = np.rint(q).astype(np.int64)
-        assert np.array_equal(
-            (codes.astype(np.float32) * values[node.input[1]]).astype(np.float32), values[name]
-        )
+        scale, zero = values[node.input[1]], values[node.input[2]]
+        codes = np.rint(values[name].astype(np.float64) / scale.astype(np.float64) + zero).astype(np.int64)
+        again = (codes.astype(np.float32) - zero) * scale
+        assert np.array_equal(again.astype(np.float32), values[name])
         out[name] = codes
     return out

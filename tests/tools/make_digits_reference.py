@@ -1,4 +1,4 @@
-"""Write the shipped references: qonnx's integer codes and outputs of the digits models for all 500 test images.
+"""Write the shipped references: qonnx's integer codes and outputs of the digits models, all 500 images.
 
 Run it from the repository root after a change of the models: python tests/tools/make_digits_reference.py
 """
