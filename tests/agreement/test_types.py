@@ -219,7 +219,8 @@ def _big(values: list[int]) -> Array:
 
 
 BIG_SETS = (
-    (-BIG, BIG - 1, 0), (BIG, BIG + 7, 0), (-BIG - 8, -BIG, 3), (-4, 3, 0), (1 << 61, (1 << 62) + 5, 0), (0, 0, 0)
+    (-BIG, BIG - 1, 0), (BIG, BIG + 7, 0), (-BIG - 8, -BIG, 3), (-4, 3, 0), (1 << 61, (1 << 62) + 5, 0),
+    (0, 0, 0),
 )  # fmt: skip
 
 
