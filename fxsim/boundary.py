@@ -183,8 +183,7 @@ def check_real(x: Array, name: str) -> Array:
         a = a.astype(np.float64)
     if a.dtype.kind != "f":
         raise TypeError(f"input {name!r} must be real numbers, not {a.dtype}")
-    bad = np.argwhere(~np.isfinite(a))
-    if len(bad):
-        where = tuple(int(i) for i in bad[0])
+    if not np.isfinite(a).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
         raise ValueError(f"input {name!r} must be finite, not {a[where]} at index {where}")
     return a

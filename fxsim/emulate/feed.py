@@ -1,0 +1,185 @@
+"""Feeding a frame: raw codes or real values of a batch, checked and laid out batch-last, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fxsim.boundary import Encoder, FormatEncoder, check_real
+from fxsim.emulate import carriers as c
+from fxsim.formats import Overflow, Rounding
+from fxsim.graph import Input
+from fxsim.integers import Array, exact
+from fxsim.types import TensorType
+
+# feed(rows, at, n): samples at .. at + n into rows (elements, lanes); rows None checks only.
+Feed = Callable[[Array | None, int, int], None]
+
+
+def check_raw(raw: Array, node: Input) -> Array:
+    """raw as exact integers of the input's set; TypeError or ValueError names the input and the first bad index."""
+    a = _integers(raw, node)
+    bad = np.argwhere(~node.type.contains(a))
+    if len(bad):
+        where = tuple(int(i) for i in bad[0])
+        lo, hi = int(node.type.lo[where[1:]]), int(node.type.hi[where[1:]])
+        step = int(node.type.stride[where[1:]]) if lo != hi else 0
+        multiple = f" and a multiple of {1 << step}" if step else ""
+        raise ValueError(f"input {node.name!r} must lie in raw {lo}..{hi}{multiple}, not {a[where]} at index {where}")
+    return a
+
+
+def _integers(raw: Array, node: Input) -> Array:
+    if raw.dtype.kind in "iub" and raw.dtype != np.uint64:
+        return raw
+    try:
+        return exact(raw)
+    except TypeError:
+        raise TypeError(f"input {node.name!r} must be integers, not {raw.dtype}") from None
+
+
+def raw_feed(raw: Array, node: Input) -> Feed:
+    """Checked raw codes; integers of any dtype."""
+    a = _integers(raw, node)
+    flat = a.reshape(len(a), node.type.size)
+    legal = _legal(node.type, a.dtype)
+
+    def feed(rows: Array | None, at: int, n: int) -> None:
+        part = flat[at : at + n]
+        if not legal(part):
+            check_raw(raw, node)
+        if rows is not None:
+            np.copyto(rows[:, :n], part.T, casting="unsafe")
+
+    return feed
+
+
+def _legal(t: TensorType, dtype: np.dtype[Any]) -> Callable[[Array], bool]:
+    """Are all codes of (n, elements) in the proven sets? The cheapest test that says so."""
+    strides = np.where(t.is_constant, 0, t.stride).reshape(-1)
+    if t.size == 0:
+        return lambda part: True
+    if dtype == object or c.is_wide(t):
+        return lambda part: bool(np.all(t.contains(part.reshape(-1, *t.shape))))
+    lo, hi = t.lo.reshape(-1), t.hi.reshape(-1)
+    mask = (np.int64(1) << strides.astype(np.int64)) - 1
+    uniform = bool(np.all(lo == lo[0]) and np.all(hi == hi[0]))
+    least, most = int(lo.max()), int(hi.min())
+    if dtype.kind == "b":
+        span = (0, 1)
+    else:
+        info = np.iinfo(dtype) if dtype.kind in "iu" else None
+        span = (int(info.min), int(info.max)) if info else (-(1 << 64), 1 << 64)
+    within = least <= span[0] and span[1] <= most
+
+    def legal(part: Array) -> bool:
+        if not within:
+            if uniform:
+                if not (least <= part.min() and part.max() <= most):
+                    return False
+            elif not (np.all(lo <= part.min(axis=0)) and np.all(part.max(axis=0) <= hi)):
+                return False
+        return not mask.any() or not np.any(part.astype(np.int64) & mask)
+
+    return legal
+
+
+def encoded_feed(x: Array, node: Input, encoder: Encoder) -> Feed:
+    """Codes of real values by the input's encoder; the format's own rounding has a fast exact path in floats."""
+    if x.dtype.kind not in "iubf":
+        check_real(x, node.name)
+    legal = _legal(node.type, np.dtype(np.float64))
+    work = _fast_dtype(encoder, x)
+    scale = work.type(2.0**encoder.format.frac) if work and isinstance(encoder, FormatEncoder) else None
+    flat = x.reshape(len(x), node.type.size)
+    scratch: list[Array] = []
+
+    def slow(rows: Array | None, at: int, n: int) -> None:
+        try:
+            raw = encoder.encode(x[at : at + n], node.name)
+        except ValueError:
+            encoder.encode(x, node.name)  # names the index in the whole batch
+            raise
+        part = raw.reshape(n, node.type.size)
+        if part.dtype == object or not legal(part):
+            check_raw(encoder.encode(x, node.name), node)
+        if rows is not None:
+            np.copyto(rows[:, :n], part.T, casting="unsafe")
+
+    def quick(rows: Array | None, at: int, n: int) -> None:
+        assert isinstance(encoder, FormatEncoder)
+        part = flat[at : at + n]
+        if not scratch:
+            scratch.append(np.empty(part.shape, work))
+        q = scratch[0][:n]
+        f = encoder.format
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.multiply(part, scale, out=q)
+            _round(q, f.rounding)
+            least, most = q.min(), q.max()
+        # NaN fails every comparison; infinity, given or by overflow, lies beyond every bound.
+        if f.overflow in (Overflow.SAT, Overflow.SAT_SYM):
+            if not (-_SAFE < least and most < _SAFE):
+                return slow(rows, at, n)
+            bottom = -f.hi if f.overflow is Overflow.SAT_SYM and f.width > 1 and f.signed else f.lo
+            if least < bottom or most > f.hi:
+                np.clip(q, bottom, f.hi, out=q)
+        elif not (f.lo <= least and most <= f.hi):
+            return slow(rows, at, n)
+        if not _same_range(node.type, f) and not legal(q):
+            return slow(rows, at, n)
+        if rows is not None:
+            np.copyto(rows[:, :n], q.T, casting="unsafe")
+
+    return slow if work is None else quick
+
+
+_SAFE = 2.0**60
+
+
+def _fast_dtype(encoder: Encoder, x: Array) -> np.dtype[Any] | None:
+    """The float dtype in which the encoder is exact: scaling up by 2**frac loses nothing, and its bounds fit."""
+    if not isinstance(encoder, FormatEncoder) or not x.size:
+        return None
+    f = encoder.format
+    narrow = x.dtype.kind in "iub" and x.dtype.itemsize <= 4
+    if not (x.dtype in (np.float16, np.float32, np.float64) or narrow):
+        return None
+    if not 0 <= f.frac <= c.MOST_POINT or f.width > c.BITS[c.F64]:
+        return None
+    return c.F32 if x.dtype in (np.float16, np.float32) and f.width <= c.BITS[c.F32] else c.F64
+
+
+def _same_range(t: TensorType, f: Any) -> bool:
+    return bool(np.all(t.lo == f.lo) and np.all(t.hi == f.hi) and np.all(t.stride == 0))
+
+
+def _round(q: Array, mode: Rounding) -> None:
+    """q rounded to integers in place. q - rint(q) is exact, so ties are told from near ties."""
+    if mode is Rounding.TRN:
+        np.floor(q, out=q)
+        return
+    if mode is Rounding.TRN_ZERO:
+        np.trunc(q, out=q)
+        return
+    if mode is Rounding.RND_CONV:
+        np.rint(q, out=q)
+        return
+    nearest = np.rint(q)
+    rest = q - nearest
+    tie = np.abs(rest) == 0.5
+    match mode:
+        case Rounding.RND:
+            nearest += tie & (rest > 0)
+        case Rounding.RND_MIN_INF:
+            nearest -= tie & (rest < 0)
+        case Rounding.RND_CONV_ODD:
+            nearest += np.where(tie, 2 * rest, 0)
+        case _:
+            # Away from zero where the rest has the sign of q; toward zero where it has the other one.
+            outward = tie & ((rest > 0) == (q > 0))
+            inward = tie & ((rest > 0) != (q > 0))
+            nearest += np.where(outward if mode is Rounding.RND_INF else inward, 2 * rest, 0)
+    np.copyto(q, nearest)
