@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from rtl.bench import model as _model
-from rtl.bench.native import bounds, check_widths
 from rtl.bench.patterns import Pattern, pair
+from rtl.bench.protocol import bounds
 from rtl.bench.scoreboard import Comparison, Difference, compare_words
 from rtl.layout import Layout
 
-JOB = "FXSIM_BENCH_JOB"
+JOB = "FXSIM_BENCH_JOB"  # as in rtl/bench/testbench.py, which only a simulator can import
 _TAIL = 3000  # characters of the simulator's log in an error
 _ROOT = Path(__file__).parents[2]
 
@@ -100,10 +100,10 @@ def run(
     wave_file = Path(waves).absolute() if waves is not None else None
     started = time.perf_counter()
     compiled = _model.build(verilog, top, bench=True, waves=_wave_kind(wave_file))
-    check_widths(compiled.ports, top, in_layout, out_layout)
+    compiled.check_widths(in_layout, out_layout)
     build_seconds = time.perf_counter() - started
     with _folder(work_dir) as folder:
-        job = {
+        job: dict[str, Any] = {
             "in_layout": in_layout.to_json(),
             "out_layout": out_layout.to_json(),
             "idle": sides[0].to_json(),

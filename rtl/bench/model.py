@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtl.bench import cache, tools
+from rtl.layout import Layout
 
 STREAM_PORTS = ("i__payload", "i__valid", "i__ready", "o__payload", "o__valid", "o__ready")
 """Ports that a core must have; `clk` and `rst` may be missing where it has no register."""
@@ -48,7 +49,7 @@ _RUNTIME = {
     "core": ("verilated.cpp", "verilated_threads.cpp"),
     "vpi": ("verilated_vpi.cpp", "verilated_dpi.cpp"),
     "vcd": ("verilated_vcd_c.cpp",),
-    "fst": ("verilated_fst_c.cpp",),
+    "fst": ("verilated_fst_c.cpp",),  # includes the writer, fstcpp/*.cpp
 }
 # Bytes of C++ compiled as one file: every further file costs 0.6 s for the headers alone.
 _UNITY = {_FAST: 1 << 18, _SLOW: 1 << 20}
@@ -66,6 +67,15 @@ class Model:
     @property
     def library(self) -> Path:
         return self.folder / "core.so"
+
+    def check_widths(self, in_layout: Layout, out_layout: Layout) -> None:
+        """ValueError unless i__payload and o__payload are as wide as their layouts."""
+        for name, layout in (("i__payload", in_layout), ("o__payload", out_layout)):
+            if self.ports[name] != layout.bits:
+                raise ValueError(
+                    f"{name} of module {self.top!r} must have the layout's {layout.bits} bits, "
+                    f"not {self.ports[name]}"
+                )
 
 
 def build(verilog: str, top: str, *, bench: bool = False, waves: str = "") -> Model:
@@ -226,10 +236,6 @@ def _includes(verilator: tools.Verilator, *folders: Path) -> list[str]:
 
 
 def _runtime_jobs(kind: str, verilator: tools.Verilator, folder: Path, start: Sequence[str]) -> list[_Job]:
-    names = _RUNTIME[kind]
-    if kind == "fst":
-        inside = verilator.include / "fstcpp"
-        names = (*names, *(str(path.relative_to(verilator.include)) for path in sorted(inside.glob("*.cpp"))))
     # cocotb's library resolves the VPI functions against the program, so those alone stay visible
     options = ["-O2" if kind == "vpi" else _FAST, *([] if kind == "vpi" else ["-fvisibility=hidden"])]
     return [
@@ -239,7 +245,7 @@ def _runtime_jobs(kind: str, verilator: tools.Verilator, folder: Path, start: Se
             verilator.include / name,
             folder / f"{Path(name).stem}.o",
         )
-        for name in names
+        for name in _RUNTIME[kind]
     ]
 
 

@@ -12,20 +12,10 @@ import numpy as np
 
 from rtl.bench import model as _model
 from rtl.bench.patterns import Cycle, Pattern, Random, never, pair
+from rtl.bench.protocol import FILL, HOLD, bounds, check_progress, drain_cycles, fault_text, latency
 from rtl.layout import Layout
 
-PATIENCE = 100_000
-"""Clock cycles without a handshake on either stream after which a core counts as stuck, at full rate."""
-
 _BUDGET = 1 << 18  # cycles run in one call into the library, so that Ctrl-C is heard
-FILL, HOLD = 48, 48
-"""Clock cycles that words flow, at most, and then are held inside, before the reset in mid-stream."""
-
-_FAULTS = {
-    1: "o__valid fell in cycle {cycle} although o__ready had not taken sample {sample}",
-    2: "o__payload changed in cycle {cycle} while o__ready had not taken sample {sample}",
-    3: "the core called $finish in cycle {cycle} after {sample} samples",
-}
 
 
 class _Pattern(ctypes.Structure):
@@ -103,17 +93,8 @@ def build(verilog: str, top: str, in_layout: Layout, out_layout: Layout) -> Core
     Raises what `rtl.bench.model.build` raises, and ValueError if a payload is not as wide as its layout.
     """
     compiled = _model.build(verilog, top)
-    check_widths(compiled.ports, top, in_layout, out_layout)
+    compiled.check_widths(in_layout, out_layout)
     return Core(compiled.library, in_layout, out_layout)
-
-
-def check_widths(ports: dict[str, int], top: str, in_layout: Layout, out_layout: Layout) -> None:
-    """ValueError unless i__payload and o__payload are as wide as their layouts."""
-    for name, layout in (("i__payload", in_layout), ("o__payload", out_layout)):
-        if ports[name] != layout.bits:
-            raise ValueError(
-                f"{name} of module {top!r} must have the layout's {layout.bits} bits, not {ports[name]}"
-            )
 
 
 class Core:
@@ -224,49 +205,9 @@ class Core:
         return job, out
 
 
-def bounds(n_in: int, n_out: int, sides: tuple[Pattern, Pattern], max_cycles: int | None) -> tuple[int, int]:
-    """(most cycles, most cycles without a handshake) of a run; more pauses, more patience."""
-    if max_cycles is not None and max_cycles < 1:
-        raise ValueError(f"max_cycles must be at least 1, not {max_cycles!r}")
-    patience = int(PATIENCE / (sides[0].rate * sides[1].rate))
-    if max_cycles is None:
-        return patience * (n_in + n_out + 1), patience
-    return max_cycles, max(patience, max_cycles)
-
-
-def check_progress(
-    cycles: int, sent: int, received: int, expected: int, last_progress: int, limit: int, patience: int
-) -> None:
-    """TimeoutError if a run that is not finished has reached its bound or stands still."""
-    stuck = cycles - last_progress > patience
-    if stuck or cycles >= limit:
-        why = f"no handshake for {cycles - last_progress} cycles" if stuck else f"the bound is {limit} cycles"
-        raise TimeoutError(
-            f"the core gave {received} of {expected} samples in {cycles} clock cycles, "
-            f"having taken {sent}: {why}"
-        )
-
-
-def drain_cycles(latency: int) -> int:
-    """Clock cycles to watch for surplus outputs after the last expected one."""
-    return min(4096, 2 * max(latency, 0) + 16)
-
-
-def fault_text(fault: int, cycle: int, sample: int) -> str:
-    return _FAULTS[fault].format(cycle=cycle, sample=sample)
-
-
 def _raise_fault(job: _Job) -> None:
     if job.fault:
         raise RuntimeError(fault_text(job.fault, job.cycles, job.received))
-
-
-def latency(first_in: int, first_out: int) -> int:
-    """Clock cycles from the first word taken to the first offered; -1 if either never came.
-
-    A core without registers offers a word when it sees it, which under backpressure is before it takes it.
-    """
-    return max(0, first_out - first_in) if min(first_in, first_out) >= 0 else -1
 
 
 def _encode(pattern: Pattern) -> tuple[_Pattern, np.ndarray | None]:

@@ -11,8 +11,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rtl.bench.native import PATIENCE, check_progress, fault_text
 from rtl.bench.patterns import Pattern
+from rtl.bench.protocol import PATIENCE, check_progress, fault_text
 
 
 class _Stream:

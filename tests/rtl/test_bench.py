@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtl.bench import cache, cocotb_bench, model, native, patterns, tools
+from rtl.bench import cache, cocotb_bench, model, native, patterns, protocol, tools
 from rtl.bench.scoreboard import compare
 from rtl.layout import Layout, Port
 
@@ -253,7 +253,7 @@ def test_reset_in_mid_stream_is_what_finds_it():
 
 
 def test_stuck_core_ends_without_a_bound(monkeypatch):
-    monkeypatch.setattr(native, "PATIENCE", 500)
+    monkeypatch.setattr(protocol, "PATIENCE", 500)
     x, _ = vectors(5)
     text = SUM.replace("assign i__ready = ~v1 | o__ready;", "assign i__ready = 0;")
     with pytest.raises(TimeoutError, match="no handshake for 501 cycles"):
