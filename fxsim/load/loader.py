@@ -63,7 +63,7 @@ class Loader:
             raise NotImplementedError(
                 f"{node} of domain {node.domain or 'ai.onnx'!r} has no handler; supported are "
                 f"{', '.join(sorted(HANDLERS))}, and any standard op on constants. Rewrite the model without "
-                f"it, or add one with @fxsim.load.loader.handles({node.op!r})"
+                f"it, or write one: @handles({node.op!r}) from fxsim.load.loader"
             )
         if len(node.outputs) > 1 and any(node.outputs[1:]):
             raise self.error(
