@@ -71,7 +71,7 @@ class Loader:
             )
         try:
             result = HANDLERS[node.op](self, node, operands)
-        except (ValueError, TypeError, OverflowError) as e:
+        except (ValueError, TypeError, IndexError, OverflowError) as e:
             if str(e).startswith(str(node)):
                 raise
             raise ValueError(f"{node}: {e}") from e
