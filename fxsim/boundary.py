@@ -18,7 +18,8 @@ QUANT_ROUNDINGS = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP
 class Affine:
     """real = scale * value + offset, in exact rationals; value = raw * 2**-frac of the tensor.
 
-    `scale` and `offset` hold one Fraction, or one per index of `axis` (an axis of the tensor without its batch).
+    `scale` and `offset` hold one Fraction, or one per index of `axis` (an axis of the tensor without its
+    batch).
     """
 
     scale: tuple[Fraction, ...] = (Fraction(1),)
@@ -38,10 +39,11 @@ class Affine:
         return all(s == 1 for s in self.scale) and all(o == 0 for o in self.offset)
 
     def apply(self, raw: Array, frac: int, ndim: int) -> Array:
-        """float64 nearest to scale * raw * 2**-frac + offset; raw has the batch axes before its `ndim` own axes.
+        """float64 nearest to scale * raw * 2**-frac + offset; raw has the batch axes before its `ndim` own
+        axes.
 
-        OverflowError where the scale is a power of two and the offset 0, so that the exact value is expected, but a
-        code needs more than 53 bits.
+        OverflowError where the scale is a power of two and the offset 0, so that the exact value is expected,
+        but a code needs more than 53 bits.
         """
         raw = exact(raw)
         unit = Fraction(1, 1 << frac) if frac >= 0 else Fraction(1 << -frac)
@@ -67,7 +69,7 @@ def _affine(raw: Array, scale: Fraction, offset: Fraction) -> Array:
         inexact = [int(c) for c in wide.ravel() if int(float(c)) != int(c)]
         if inexact:
             raise OverflowError(
-                f"raw code {inexact[0]} needs more than the 53 bits that float64 holds; use run_raw for the integers"
+                f"raw code {inexact[0]} needs more than the 53 bits that float64 holds; run_raw gives integers"
             )
         return np.asarray(raw.astype(np.float64) * float(scale))
     codes, inverse = np.unique(raw, return_inverse=True)
@@ -97,7 +99,8 @@ class Encoder:
 
 @dataclass(frozen=True)
 class FormatEncoder(Encoder):
-    """The format's own rounding; saturation only where the format asks for it, else out of range is an error."""
+    """The format's own rounding; saturation only where the format asks for it, else out of range is an
+    error."""
 
     format: Format
 
@@ -117,7 +120,8 @@ class FormatEncoder(Encoder):
                 where = tuple(int(i) for i in bad[0])
                 lo, hi = (v * 2.0**-self.format.frac for v in (self.format.lo, self.format.hi))
                 raise ValueError(
-                    f"input {name!r} must lie in {lo}..{hi} ({self.format}), not {float(x[where])!r} at index {where}"
+                    f"input {name!r} must lie in {lo}..{hi} ({self.format}), "
+                    f"not {float(x[where])!r} at index {where}"
                 )
         return raw
 
@@ -157,7 +161,8 @@ class QuantEncoder(Encoder):
 
 
 def round_real(q: Array, mode: str) -> Array:
-    """QONNX rounding of a real array: HALF_UP is half away from zero, HALF_DOWN half toward zero, UP away from 0."""
+    """QONNX rounding of a real array: HALF_UP is half away from zero, HALF_DOWN half toward zero, UP away
+    from 0."""
     if mode in ("ROUND", "HALF_EVEN"):
         return np.asarray(np.rint(q))
     if mode == "CEIL":
@@ -177,7 +182,8 @@ def round_real(q: Array, mode: str) -> Array:
 
 
 def check_real(x: Array, name: str) -> Array:
-    """x as a finite real array (float64 or float32 kept); TypeError or ValueError names the input and first index."""
+    """x as a finite real array (float64 or float32 kept); TypeError or ValueError names the input and first
+    index."""
     a = np.asarray(x)
     if a.dtype.kind in "iub":
         a = a.astype(np.float64)

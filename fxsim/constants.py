@@ -13,12 +13,16 @@ MAX_CONSTANT_BITS = 32
 
 
 def to_raw(values: object, what: str = "constant") -> tuple[Array, int]:
-    """(raw, frac) with values == raw * 2**-frac exactly, frac as small as possible (never below 0 for integers).
+    """(raw, frac) with values == raw * 2**-frac exactly, frac as small as possible (never below 0 for
+    integers).
 
-    Raises ValueError for NaN, infinity, or values that need more than 32 bits, with the way out (a quantizer).
+    Raises ValueError for NaN, infinity, or values that need more than 32 bits, with the way out (a
+    quantizer).
     """
     a = np.asarray(values)
-    if a.dtype.kind in "iub" or (a.dtype == object and all(isinstance(v, (int, np.integer)) for v in a.ravel())):
+    if a.dtype.kind in "iub" or (
+        a.dtype == object and all(isinstance(v, (int, np.integer)) for v in a.ravel())
+    ):
         return exact(a), 0
     if a.dtype == object and all(isinstance(v, (int, float, Fraction, np.integer)) for v in a.ravel()):
         fractions = [Fraction(v) for v in a.ravel()]

@@ -1,4 +1,5 @@
-"""The graph: typed tensor values in dataflow order, nested blocks over them, and one fold for every reading."""
+"""The graph: typed tensor values in dataflow order, nested blocks over them, and one fold for every
+reading."""
 
 from __future__ import annotations
 
@@ -16,18 +17,22 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Op:
-    """An operation: its parameters and its typing rule, nothing else. Meaning lives in the interpreters' tables."""
+    """An operation: its parameters and its typing rule, nothing else. Meaning lives in the interpreters'
+    tables."""
 
     registry: ClassVar[dict[str, type[Op]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if Op.registry.setdefault(cls.__name__, cls).__module__ != cls.__module__:
-            raise TypeError(f"an op named {cls.__name__} exists already in {Op.registry[cls.__name__].__module__}")
+            raise TypeError(
+                f"an op named {cls.__name__} exists already in {Op.registry[cls.__name__].__module__}"
+            )
         Op.registry[cls.__name__] = cls
 
     def infer(self, *args: TensorType) -> TensorType:
-        """The result's type: tight for independent operands that fill their sets. TypeError for other operands."""
+        """The result's type: tight for independent operands that fill their sets. TypeError for other
+        operands."""
         raise NotImplementedError(f"{type(self).__name__} has no typing rule")
 
 
@@ -57,8 +62,9 @@ class Value(Node):
 class Block:
     """A named scope: values[start:stop] of the flat list, made by one function that builds graph.
 
-    `inputs` are computed before `start`; `outputs` are the members that others read. `params` is what a reading that
-    knows the `kind` needs (JSON-like data, IntArrays, Formats, ops). `parent` is the index of the enclosing block.
+    `inputs` are computed before `start`; `outputs` are the members that others read. `params` is what a
+    reading that knows the `kind` needs (JSON-like data, IntArrays, Formats, ops). `parent` is the index of
+    the enclosing block.
     """
 
     kind: str
@@ -90,10 +96,11 @@ class Name:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """`inputs` -> `outputs` through `values` (inputs first, every value after its operands, all of them live).
+    """`inputs` -> `outputs` through `values` (inputs first, every value after its operands, all of them
+    live).
 
-    `encoders` and `output_affines` are the host's side of the boundary: real values to raw codes and back. `run`
-    applies them, `run_raw` never does, hardware never sees them. `names` maps tensor names to values.
+    `encoders` and `output_affines` are the host's side of the boundary: real values to raw codes and back.
+    `run` applies them, `run_raw` never does, hardware never sees them. `names` maps tensor names to values.
     """
 
     inputs: tuple[Input, ...]
@@ -108,7 +115,9 @@ class Graph:
 
     def __post_init__(self) -> None:
         if len(self.encoders) != len(self.inputs):
-            raise ValueError(f"encoders must be one per input, not {len(self.encoders)} for {len(self.inputs)} inputs")
+            raise ValueError(
+                f"encoders must be one per input, not {len(self.encoders)} for {len(self.inputs)} inputs"
+            )
         if not len(self.outputs) == len(self.output_names) == len(self.output_affines):
             raise ValueError("outputs, output_names and output_affines must have one length")
         if self.values[: len(self.inputs)] != self.inputs:
@@ -148,7 +157,9 @@ class Graph:
         return hash(self.digest())
 
     def __repr__(self) -> str:
-        return f"<Graph {self.name}: {len(self.values)} values, {len(self.inputs)} in, {len(self.outputs)} out>"
+        return (
+            f"<Graph {self.name}: {len(self.values)} values, {len(self.inputs)} in, {len(self.outputs)} out>"
+        )
 
     def __str__(self) -> str:
         index = self.index
@@ -168,8 +179,9 @@ class Graph:
     def run(self, *x: Any, **named: Any) -> Any:
         """Real values in, real values out (float64): `encoders`, the emulator, `output_affines`.
 
-        Each x has shape (batch, *input shape) or the input's own shape (a batch of one, whose axis is dropped again).
-        ValueError or TypeError names the input and the first bad index (NaN, out of range, wrong shape or dtype).
+        Each x has shape (batch, *input shape) or the input's own shape (a batch of one, whose axis is dropped
+        again). ValueError or TypeError names the input and the first bad index (NaN, out of range, wrong
+        shape or dtype).
         """
         from fxsim.emulate import run
 
@@ -235,8 +247,9 @@ def _short(v: Node, index: dict[Node, int]) -> str:
 class Interpreter(Generic[R]):
     """One reading of the graph: a table {op class or block kind: rule} and a fold over the values in order.
 
-    rule(context, node, *operand results) -> result for an op; rule(context, block, *input results) -> one result per
-    block output for a block kind. Walking inside a block is the default; a rule for its kind replaces the inside.
+    rule(context, node, *operand results) -> result for an op; rule(context, block, *input results) -> one
+    result per block output for a block kind. Walking inside a block is the default; a rule for its kind
+    replaces the inside.
     """
 
     def __init__(self, name: str, rules: Mapping[type[Op] | str, Callable[..., Any]] | None = None) -> None:
@@ -244,7 +257,8 @@ class Interpreter(Generic[R]):
         self.rules: dict[type[Op] | str, Callable[..., Any]] = dict(rules or {})
 
     def rule(self, *keys: type[Op] | str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Decorator: the rule of these ops or block kinds. Replacing a rule is an error, so tables cannot drift."""
+        """Decorator: the rule of these ops or block kinds. Replacing a rule is an error, so tables cannot
+        drift."""
 
         def add(fn: Callable[..., Any]) -> Callable[..., Any]:
             for key in keys:
@@ -272,7 +286,8 @@ class Interpreter(Generic[R]):
         context: Any = None,
         bind: Callable[[Node, R], R] | None = None,
     ) -> dict[Node, R]:
-        """Results of all values reached (values inside a block that has a rule are not). bind may name a result."""
+        """Results of all values reached (values inside a block that has a rule are not). bind may name a
+        result."""
         if len(inputs) != len(graph.inputs):
             raise ValueError(f"inputs must be {len(graph.inputs)}, not {len(inputs)}")
         bind = bind or (lambda node, result: result)

@@ -92,7 +92,11 @@ def matmul(a: ArrayLike, b: ArrayLike) -> Array:
     """a @ b, exactly; Python integers where the largest possible sum passes 62 bits."""
     a, b = exact(a), exact(b)
     terms = max(a.shape[-1], 1)
-    if a.dtype == object or b.dtype == object or magnitude_bits(a) + magnitude_bits(b) + terms.bit_length() > INT64_BITS:
+    if (
+        a.dtype == object
+        or b.dtype == object
+        or magnitude_bits(a) + magnitude_bits(b) + terms.bit_length() > INT64_BITS
+    ):
         return exact(np.matmul(to_object(a), to_object(b)))
     return np.asarray(np.matmul(a, b))
 

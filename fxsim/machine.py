@@ -13,10 +13,12 @@ from fxsim.integers import Array, IntArray
 
 @dataclass(frozen=True)
 class Machine:
-    """`step`'s first len(init) inputs and outputs are the state; the others are the input and output at one time.
+    """`step`'s first len(init) inputs and outputs are the state; the others are the input and output at one
+    time.
 
-    Batch rows are independent streams. Each state tensor begins as `init` (raw, broadcast to its shape) in every
-    stream, and a new state must belong to the type of the state input, which is what makes the machine closed.
+    Batch rows are independent streams. Each state tensor begins as `init` (raw, broadcast to its shape) in
+    every stream, and a new state must belong to the type of the state input, which is what makes the machine
+    closed.
 
     Raises ValueError where the state does not fit.
     """
@@ -35,7 +37,9 @@ class Machine:
         for start, node, new in zip(self.init, self.step.inputs, self.step.outputs, strict=False):
             value = np.broadcast_to(start.array, node.type.shape) if _fits(start, node.type.shape) else None
             if value is None:
-                raise ValueError(f"init of state {node.name!r} must have shape {node.type.shape}, not {start.shape}")
+                raise ValueError(
+                    f"init of state {node.name!r} must have shape {node.type.shape}, not {start.shape}"
+                )
             if not np.all(node.type.contains(value)):
                 raise ValueError(f"init of state {node.name!r} must lie in its type {node.type}")
             if not node.type.covers(new.type):
@@ -52,11 +56,13 @@ class Machine:
     def run_raw(self, *inputs: Any) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """(outputs, final states) for raw inputs of shape (batch, time, *input shape).
 
-        Each output has shape (batch, time, *output shape), each state (batch, *state shape). A machine without
-        inputs needs `free_run`.
+        Each output has shape (batch, time, *output shape), each state (batch, *state shape). A machine
+        without inputs needs `free_run`.
         """
         if len(inputs) != len(self.step.inputs) - self.states:
-            raise TypeError(f"the machine has {len(self.step.inputs) - self.states} inputs, not {len(inputs)}")
+            raise TypeError(
+                f"the machine has {len(self.step.inputs) - self.states} inputs, not {len(inputs)}"
+            )
         if not inputs:
             raise TypeError("a machine without inputs runs by free_run(batch, time)")
         arrays = [np.asarray(x) for x in inputs]

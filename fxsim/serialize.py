@@ -1,4 +1,5 @@
-"""Graphs as one file: a JSON description and its integer arrays in an npz, versioned; loading executes no code."""
+"""Graphs as one file: a JSON description and its integer arrays in an npz, versioned; loading executes no
+code."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ _DATA = {"Affine": Affine, "Format": Format}
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:
-    """Write `graph` to `path`. The file appears whole or not at all; the same graph gives the same description."""
+    """Write `graph` to `path`. The file appears whole or not at all; the same graph gives the same
+    description."""
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     description = _describe(graph, arrays)
     text = json.dumps(description, indent=1, sort_keys=True).encode()
@@ -38,9 +40,11 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Graph:
-    """The graph that `save` wrote. Types are inferred anew, so a file cannot claim a range that does not hold.
+    """The graph that `save` wrote. Types are inferred anew, so a file cannot claim a range that does not
+    hold.
 
-    Raises FileNotFoundError, or ValueError for a file that is truncated, of another kind or of a later version.
+    Raises FileNotFoundError, or ValueError for a file that is truncated, of another kind or of a later
+    version.
     """
     path = Path(path)
     try:
@@ -76,14 +80,20 @@ def _describe(graph: Graph, arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str
         | {k: put(IntArray(getattr(n.type, k))) for k in ("lo", "hi", "stride")}
         for n, e in zip(graph.inputs, graph.encoders, strict=True)
     ]
-    values = [{"op": put(v.op), "args": [index[a] for a in v.args]} for v in graph.values if isinstance(v, Value)]
+    values = [
+        {"op": put(v.op), "args": [index[a] for a in v.args]} for v in graph.values if isinstance(v, Value)
+    ]
     outputs = [
         {"value": index[o], "name": n, "affine": put(a)}
         for o, n, a in zip(graph.outputs, graph.output_names, graph.output_affines, strict=True)
     ]
     blocks = [
         {"kind": b.kind, "name": b.name, "params": put(dict(b.params)), "start": b.start, "stop": b.stop}
-        | {"parent": b.parent, "inputs": [index[n] for n in b.inputs], "outputs": [index[n] for n in b.outputs]}
+        | {
+            "parent": b.parent,
+            "inputs": [index[n] for n in b.inputs],
+            "outputs": [index[n] for n in b.outputs],
+        }
         for b in graph.blocks
     ]
     names = {

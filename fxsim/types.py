@@ -33,7 +33,9 @@ class TensorType:
     stride: Array
     digest: bytes
 
-    def __init__(self, shape: Sequence[int], frac: int, lo: Array, hi: Array, stride: Array | int = 0) -> None:
+    def __init__(
+        self, shape: Sequence[int], frac: int, lo: Array, hi: Array, stride: Array | int = 0
+    ) -> None:
         shape = check_shape(shape)
         if isinstance(frac, bool) or not isinstance(frac, (int, np.integer)):
             raise TypeError(f"frac must be an integer, not {frac!r}")
@@ -79,7 +81,13 @@ class TensorType:
         return hash(self.digest)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return TensorType, (self.shape, self.frac, np.array(self.lo), np.array(self.hi), np.array(self.stride))
+        return TensorType, (
+            self.shape,
+            self.frac,
+            np.array(self.lo),
+            np.array(self.hi),
+            np.array(self.stride),
+        )
 
     @property
     def range(self) -> Range:
@@ -118,7 +126,10 @@ class TensorType:
         """Width of one lane that holds every element."""
         lo, hi = self.bounds
         signed = lo < 0
-        return max(hi.bit_length() if hi > 0 else 0, (-1 - lo).bit_length() if signed else 0, 1 - signed) + signed
+        return (
+            max(hi.bit_length() if hi > 0 else 0, (-1 - lo).bit_length() if signed else 0, 1 - signed)
+            + signed
+        )
 
     def lane(self) -> Format:
         """The narrowest Format that holds every element."""
@@ -135,7 +146,11 @@ class TensorType:
         """Does every value of `other` belong here (same shape and frac)?"""
         if (self.shape, self.frac) != (other.shape, other.frac):
             return False
-        inside = (self.lo <= other.lo) & (other.hi <= self.hi) & ((self.stride <= other.stride) | other.is_constant)
+        inside = (
+            (self.lo <= other.lo)
+            & (other.hi <= self.hi)
+            & ((self.stride <= other.stride) | other.is_constant)
+        )
         return bool(np.all(inside)) and bool(np.all(self.contains(other.lo)))
 
     def __repr__(self) -> str:

@@ -30,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
         text = (command.__doc__ or "").strip()
         p = sub.add_parser(name, help=text.splitlines()[0], description=text)
         command.add_arguments(p)
-        p.add_argument("--json", action="store_true", help="print data as JSON on standard output, nothing else there")
+        p.add_argument(
+            "--json", action="store_true", help="print data as JSON on standard output, nothing else there"
+        )
         p.add_argument("--debug", action="store_true", help="show the traceback of an error")
         p.set_defaults(execute=command.execute)
     return top

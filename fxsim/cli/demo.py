@@ -1,4 +1,4 @@
-"""The whole path on a shipped trained model: emulate, write Verilog, simulate it with backpressure, run the HLS C simulation."""
+"""The whole path on a shipped trained model: emulation, Verilog and its simulation, HLS C simulation."""
 
 from __future__ import annotations
 
@@ -16,15 +16,24 @@ from fxsim.integers import Array
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
-    from fxsim.data import DIGITS_MODELS
+    from fxsim.data import DIGITS
 
     p.add_argument(
-        "--model", choices=DIGITS_MODELS, default=DIGITS_MODELS[0], help=f"which model (default {DIGITS_MODELS[0]})"
+        "--model",
+        choices=DIGITS,
+        default=DIGITS[0],
+        help=f"which model (default {DIGITS[0]})",
     )
-    p.add_argument("--samples", type=positive, default=500, metavar="N", help="test images, at most 500 (default 500)")
+    p.add_argument(
+        "--samples", type=positive, default=500, metavar="N", help="test images, at most 500 (default 500)"
+    )
     p.add_argument("-o", "--output", default="build/demo", help="folder to write into (default build/demo)")
-    p.add_argument("--idle", type=probability, default=0.25, metavar="P", help="chance of an idle source cycle")
-    p.add_argument("--backpressure", type=probability, default=0.25, metavar="P", help="chance that the sink stalls")
+    p.add_argument(
+        "--idle", type=probability, default=0.25, metavar="P", help="chance of an idle source cycle"
+    )
+    p.add_argument(
+        "--backpressure", type=probability, default=0.25, metavar="P", help="chance that the sink stalls"
+    )
     p.add_argument("--seed", type=int, default=0, help="seed of the stalls (default 0)")
 
 
@@ -50,7 +59,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
     with console.stage(f"emulate {len(images)} images") as t:
         logits = graph.run(images)
         codes = graph.codes(images)
-    reference = {k: v[: arguments.samples] for k, v in digits_reference(arguments.model).items()}
+    reference = {k: v[: arguments.samples] for k, v in digits_reference(arguments.model)[0].items()}
     wrong, compared = compare_codes(codes, reference)
     row("emulator = reference, every quantizer", compared, wrong, t["seconds"])
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))
@@ -96,7 +105,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
 
 
 def compare_codes(codes: dict[str, Array], reference: dict[str, Array]) -> tuple[int, int]:
-    """(differing integers, compared integers) over every tensor of the reference; a missing one is a KeyError."""
+    """(differing integers, compared integers) over every tensor of the reference; a missing one is a
+    KeyError."""
     wrong = compared = 0
     for name, want in reference.items():
         if name not in codes:

@@ -1,14 +1,16 @@
-"""Print what a model became: every tensor's format, range and scale, every block, adders and depth."""
+"""Print what a model became: every tensor's format, range and scale, every block, how it was made exact, and
+cost."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+import numpy as np
+
 from fxsim.cli.data import add_model_arguments, load_model
 from fxsim.cli.report import Console
-from fxsim.cost import cost
-from fxsim.graph import Graph, Name
+from fxsim.graph import Block, Graph, Name
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
@@ -28,7 +30,17 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
 
 def describe(graph: Graph, console: Console) -> None:
     """Tensors, blocks and cost, as tables and as data."""
+    from fxsim.cost import cost
+
     tensors = [tensor_entry(name, n) for name, n in graph.names.items()]
+    exactness = {(b.kind, b.name): how_exact(b) for b in graph.blocks}
+    summary = cost(graph)
+    blocks = [
+        {"block": b.name, "kind": b.kind, "LUT": b.cost.luts, "adders": b.cost.adders, "depth": b.cost.depth}
+        | {"how it is exact": exactness.get((b.kind, b.name), "")}
+        for b in summary.blocks
+    ]
+    total = {"LUT": summary.total.luts, "adders": summary.total.adders, "depth": summary.total.depth}
     console.data |= {
         "name": graph.name,
         "inputs": [{"name": n.name, "shape": n.type.shape, "type": str(n.type)} for n in graph.inputs],
@@ -37,31 +49,52 @@ def describe(graph: Graph, console: Console) -> None:
             for k, o in zip(graph.output_names, graph.outputs, strict=True)
         ],
         "tensors": tensors,
+        "blocks": blocks,
+        "total": total,
     }
     console.line(f"{graph.name}: {len(graph.values)} values, {len(graph.blocks)} blocks")
+    for n, encoder in zip(graph.inputs, graph.encoders, strict=True):
+        console.line(f"input {n.name}: {n.type}; the host encodes by {type(encoder).__name__}")
     console.line()
-    columns = ("tensor", "shape", "bits", "frac", "raw range", "scale", "note")
-    console.table(columns, [[t[c.replace(" ", "_")] for c in columns] for t in tensors], left=1)
-    console.line()
-    summary = cost(graph)
-    rows = [[b.name, b.kind, b.luts, b.adders, b.depth] for b in summary.blocks]
-    total = summary.total
-    console.table(("block", "kind", "LUT estimate", "adders", "depth"), [*rows, ["total", "", total.luts, total.adders, total.depth]], left=2)
-    console.data["blocks"] = [
-        {"name": b.name, "kind": b.kind, "luts": b.luts, "adders": b.adders, "depth": b.depth} for b in summary.blocks
-    ]
-    console.data["total"] = {"luts": total.luts, "adders": total.adders, "depth": total.depth}
+    if tensors:
+        console.table(list(tensors[0]), [list(t.values()) for t in tensors])
+        console.line()
+    rows = [list(b.values()) for b in blocks]
+    console.table(
+        ("block", "kind", "LUT", "adders", "depth", "how it is exact"),
+        [*rows, ["total", "", *total.values(), "estimates before constants share adders"]],
+    )
 
 
 def tensor_entry(name: str, n: Name) -> dict[str, Any]:
     """One tensor of the file: its codes' format, or why it has none."""
+    columns = ("shape", "bits", "frac", "raw range", "scale")
     if n.value is None:
-        return dict.fromkeys(("shape", "bits", "frac", "raw_range", "scale")) | {"tensor": name, "note": n.reason}
+        return {"tensor": name, **dict.fromkeys(columns), "note": n.reason}
     t = n.value.type
     lo, hi = t.bounds
     scales = sorted({float(s) for s in n.affine.scale})
     scale = f"{scales[0]:.6g}" if len(scales) == 1 else f"{scales[0]:.4g}..{scales[-1]:.4g}"
-    return {
-        "tensor": name, "shape": "x".join(map(str, t.shape)) or "scalar", "bits": t.max_width, "frac": t.frac,
-        "raw_range": f"{lo}..{hi}", "scale": scale, "note": n.reason,
-    }  # fmt: skip
+    values = ("x".join(map(str, t.shape)) or "scalar", t.max_width, t.frac, f"{lo}..{hi}", scale)
+    return {"tensor": name, **dict(zip(columns, values, strict=True)), "note": n.reason}
+
+
+def how_exact(b: Block) -> str:
+    """In words: why the block's integers are the file's."""
+    p = b.params
+    if b.kind == "quantize":
+        return f"one cast to {p['format']}"
+    if b.kind == "rescale":
+        dyadic = np.asarray(p["dyadic"].array, bool)
+        bits = p["bits"].array[dyadic]
+        parts = []
+        if dyadic.any():
+            parts.append(
+                f"{int(dyadic.sum())} channels certified dyadic, multipliers of {bits.min()}..{bits.max()} bits"
+            )
+        if not dyadic.all():
+            parts.append(f"{int((~dyadic).sum())} channels by thresholds")
+        if p["near_count"]:
+            parts.append(f"{p['near_count']} reachable sums where a float32 reference may differ")
+        return "; ".join(parts)
+    return "exact integers" if b.kind in ("dense", "relu") else "wiring" if b.kind == "flatten" else ""

@@ -14,7 +14,8 @@ import numpy as np
 
 
 class Console:
-    """Collects `data` for JSON; prints tables otherwise. Progress goes to standard error, so it never mixes in."""
+    """Collects `data` for JSON; prints tables otherwise. Progress goes to standard error, so it never mixes
+    in."""
 
     def __init__(self, json: bool = False) -> None:
         self.json = json
@@ -40,14 +41,17 @@ class Console:
         if not self.json:
             print(text)
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[Any]], left: int = 1) -> None:
-        """Rows under a header; the first `left` columns flush left, numbers flush right."""
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Rows under a header; columns of numbers flush right, the others flush left."""
         if self.json:
             return
+        numeric = [all(v is None or isinstance(v, (int, float)) for v in c) for c in zip(*rows, strict=True)]
         cells = [[_cell(v) for v in row] for row in [list(header), *rows]]
-        widths = [max(len(r[i]) for r in cells) for i in range(len(header))]
+        widths = [max(map(len, c)) for c in zip(*cells, strict=True)]
         for k, row in enumerate(cells):
-            parts = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+            parts = [
+                c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric, strict=True)
+            ]
             print("  ".join(parts).rstrip())
             if k == 0:
                 print("  ".join("-" * w for w in widths))

@@ -16,7 +16,9 @@ from fxsim.integers import Array
 def add_arguments(p: argparse.ArgumentParser) -> None:
     add_model_arguments(p)
     add_sample_arguments(p)
-    p.add_argument("-o", "--output", help="write outputs here: .npz (one array per output), .npy or .csv (one output)")
+    p.add_argument(
+        "-o", "--output", help="write outputs here: .npz (one array per output), .npy or .csv (one output)"
+    )
     p.add_argument("--codes", action="store_true", help="outputs as raw integer codes instead of real values")
 
 
@@ -40,7 +42,9 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
         "outputs": None if arguments.output else named,
     }  # fmt: skip
     for name, a in named.items():
-        console.line(f"{name}: shape {a.shape}" + (f", written to {arguments.output}" if arguments.output else ""))
+        console.line(
+            f"{name}: shape {a.shape}" + (f", written to {arguments.output}" if arguments.output else "")
+        )
         if not arguments.output:
             console.line(str(a))
     return True

@@ -17,8 +17,12 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
         "--simulator", choices=("cocotb", "native"), default="cocotb",
         help="the cocotb bench, or the native Verilator library for many vectors (default cocotb)",
     )  # fmt: skip
-    p.add_argument("--idle", type=probability, default=0.25, metavar="P", help="chance of an idle source cycle")
-    p.add_argument("--backpressure", type=probability, default=0.25, metavar="P", help="chance that the sink stalls")
+    p.add_argument(
+        "--idle", type=probability, default=0.25, metavar="P", help="chance of an idle source cycle"
+    )
+    p.add_argument(
+        "--backpressure", type=probability, default=0.25, metavar="P", help="chance that the sink stalls"
+    )
     p.add_argument("--waves", metavar="FILE", help="write a waveform (.fst or .vcd; cocotb bench only)")
 
 

@@ -12,7 +12,9 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     add_model_arguments(p)
     add_sample_arguments(p)
     add_build_arguments(p)
-    p.add_argument("-o", "--output", default="build/verilog", help="folder to write into (default build/verilog)")
+    p.add_argument(
+        "-o", "--output", default="build/verilog", help="folder to write into (default build/verilog)"
+    )
 
 
 def add_build_arguments(p: argparse.ArgumentParser) -> None:
@@ -38,7 +40,9 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
         "top": core.top, "files": files, "adders": core.adders, "depth": core.depth, "latency": core.latency,
         "registers": core.registers, "vectors": len(raw[0]),
     }  # fmt: skip
-    console.line(f"module {core.top}: {core.adders} adders, depth {core.depth}, latency {core.latency} cycles")
+    console.line(
+        f"module {core.top}: {core.adders} adders, depth {core.depth}, latency {core.latency} cycles"
+    )
     for f in files:
         console.line(f"  {f}")
     return True
