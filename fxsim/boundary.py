@@ -69,7 +69,7 @@ def _affine(raw: Array, scale: Fraction, offset: Fraction) -> Array:
         inexact = [int(c) for c in wide.ravel() if int(float(c)) != int(c)]
         if inexact:
             raise OverflowError(
-                f"raw code {inexact[0]} needs more than the 53 bits that float64 holds; run_raw gives integers"
+                f"raw code {inexact[0]} needs more than the 53 bits that float64 holds; use run_raw"
             )
         return np.asarray(raw.astype(np.float64) * float(scale))
     codes, inverse = np.unique(raw, return_inverse=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fxsim import growth, ops
 from fxsim.emulate import apply
-from fxsim.formats import Format, Overflow
+from fxsim.formats import Format
 from fxsim.graph import Input, Op, Value
 from fxsim.integers import Array, exact, shift_left, trailing_zeros
 from fxsim.types import TensorType

@@ -11,7 +11,8 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path in the target's folder; renamed to `path` when the block ends well, removed when it does not.
+    """A temporary path in the target's folder; renamed to `path` when the block ends well, removed when it
+    does not.
 
     Raises OSError that names the folder where it does not exist or cannot be written.
     """

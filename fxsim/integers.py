@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 
-# Two bits of headroom, so that one sum or difference of two int64 operands cannot overflow before it is checked.
+# Two bits of headroom, so that one sum or difference of two int64 operands cannot overflow before it is
+# checked.
 INT64_BITS = 62
 _LIMIT = 1 << INT64_BITS
 
@@ -179,7 +180,8 @@ class IntArray:
 
 
 def array_digest(a: Array) -> bytes:
-    """16 bytes that identify shape and integers (int64 and object arrays of equal integers agree by `exact`)."""
+    """16 bytes that identify shape and integers (int64 and object arrays of equal integers agree by
+    `exact`)."""
     h = hashlib.sha256(repr(a.shape).encode())
     if a.dtype == object:
         h.update(",".join(str(int(v)) for v in a.ravel()).encode())

@@ -69,7 +69,8 @@ class Machine:
         for a, node in zip(arrays, self.step.inputs[self.states :], strict=True):
             if a.ndim != node.type.ndim + 2 or a.shape[2:] != node.type.shape:
                 raise ValueError(
-                    f"input {node.name!r} must have shape {('batch', 'time', *node.type.shape)}, not {a.shape}"
+                    f"input {node.name!r} must have shape {('batch', 'time', *node.type.shape)}, "
+                    f"not {a.shape}"
                 )
         if len({a.shape[:2] for a in arrays}) > 1:
             raise ValueError(f"inputs must share batch and time, not {[a.shape[:2] for a in arrays]}")

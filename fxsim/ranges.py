@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,9 +26,9 @@ class Range(NamedTuple):
     def reshape(self, *shape: int) -> Range:
         return Range(*(a.reshape(*shape) for a in self))
 
-    def __getitem__(self, index: object) -> Range:  # type: ignore[override]
-        """Index the three arrays alike (not the tuple): r[i] is the Range of element i."""
-        return Range(*(exact(a[index]) for a in (self.lo, self.hi, self.stride)))  # type: ignore[index]
+    def at(self, *index: Any) -> Range:
+        """Index the three arrays alike."""
+        return Range(*(np.asarray(a[index]) for a in (self.lo, self.hi, self.stride)))
 
     def broadcast(self, shape: tuple[int, ...]) -> Range:
         return Range(*(np.broadcast_to(a, shape) for a in (self.lo, self.hi, self.stride)))
@@ -76,7 +76,8 @@ def _floor_shift(a: Array, k: Array) -> Array:
 
 
 def union(a: Range, b: Range, use_a: Array | bool = True, use_b: Array | bool = True) -> Range:
-    """The tightest Range over both sets; `use_a`, `use_b` say per element whether that set takes part (one must)."""
+    """The tightest Range over both sets; `use_a`, `use_b` say per element whether that set takes part (one
+    must)."""
     shape = np.broadcast_shapes(a.shape, b.shape, np.shape(use_a), np.shape(use_b))
     a, b = a.broadcast(shape), b.broadcast(shape)
     lo = np.where(use_a, np.where(use_b, least(a.lo, b.lo), a.lo), b.lo)
@@ -99,7 +100,8 @@ def clip(r: Range, lo: Array, hi: Array) -> tuple[Range, Array]:
 
 
 def least(a: Array, b: Array) -> Array:
-    """np.minimum that stays an array: of 0-d object arrays it is a Python int, which int64 operands then refuse."""
+    """np.minimum that stays an array: of 0-d object arrays it is a Python int, which int64 operands then
+    refuse."""
     return exact(np.minimum(a, b))
 
 

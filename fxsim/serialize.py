@@ -34,7 +34,8 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     description = _describe(graph, arrays)
     text = json.dumps(description, indent=1, sort_keys=True).encode()
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{"graph.json": np.frombuffer(text, np.uint8)}, **arrays)
+    parts: dict[str, Any] = {"graph.json": np.frombuffer(text, np.uint8), **arrays}
+    np.savez_compressed(buffer, **parts)
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
@@ -138,7 +139,8 @@ def _rebuild(d: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> Grap
     outs = d["outputs"]
     return Graph(
         inputs, tuple(nodes[o["value"]] for o in outs), tuple(nodes), tuple(o["name"] for o in outs),
-        tuple(get(i["encoder"]) for i in d["inputs"]), tuple(get(o["affine"]) for o in outs), blocks, names, d["name"],
+        tuple(get(i["encoder"]) for i in d["inputs"]), tuple(get(o["affine"]) for o in outs),
+        blocks, names, d["name"],
     )  # fmt: skip
 
 
@@ -188,7 +190,7 @@ def _decode(v: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
     for kind, registry in (("op", Op.registry), ("encoder", Encoder.registry), ("data", _DATA)):
         name = v.get(f"${kind}")
         if name is not None:
-            cls = registry.get(name)  # type: ignore[attr-defined]
+            cls = registry.get(name)
             if cls is None:
                 raise ValueError(f"the file uses {kind} {name!r}, which this release does not have")
             return cls(**{k: _decode(x, arrays) for k, x in v["fields"].items()})

@@ -96,7 +96,8 @@ class Builder:
                     stack.extend(node.args)
         kept = [v for v in self.values if v in live]
         place = np.cumsum([0] + [v in live for v in self.values]) + len(self.inputs)
-        blocks, renumber = [], dict[int, int]()
+        blocks: list[Block] = []
+        renumber: dict[int, int] = {}
         for i, b in enumerate(self.blocks):
             start, stop = int(place[b.start]), int(place[b.stop])
             if stop > start and all(o in live for o in b.outputs):
@@ -129,8 +130,8 @@ class Builder:
 class Tensor:
     """A symbolic tensor: every operator appends an exact, growing op to its builder's graph.
 
-    Operands of other types are exact constants; operands of other fracs are aligned by exact shifts. Only `cast`
-    loses bits. `<<` and `>>` by an int move the binary point (value * 2**k), which is free and exact.
+    Operands of other types are exact constants; operands of other fracs are aligned by exact shifts. Only
+    `cast` loses bits. `<<` and `>>` by an int move the binary point (value * 2**k), which is free and exact.
     """
 
     __slots__ = ("builder", "node")
@@ -181,7 +182,8 @@ class Tensor:
         return other if isinstance(other, Tensor) else self.builder.constant(other)
 
     def _pair(self, other: object) -> tuple[Tensor, Tensor]:
-        return align(self, self._lift(other))
+        a, b = align(self, self._lift(other))
+        return a, b
 
     def __add__(self, other: object) -> Tensor:
         a, b = self._pair(other)
@@ -204,7 +206,10 @@ class Tensor:
         return self
 
     def __abs__(self) -> Tensor:
-        return maximum(self, -self)
+        if self.type.bounds[0] >= 0:
+            return self
+        # Not max(x, -x), whose operands' intervals alone would leave negative values possible.
+        return maximum(self, maximum(-self, 0))
 
     def __mul__(self, other: object) -> Tensor:
         return self._apply(ops.Mul(), self._lift(other))
@@ -223,7 +228,7 @@ class Tensor:
             return self._apply(ops.ShiftLeft(), k)
         return self._apply(ops.Scale(k)) if k else self
 
-    def __rshift__(self, k: int) -> Tensor:
+    def __rshift__(self, k: int | Tensor) -> Tensor:
         if isinstance(k, Tensor):
             raise TypeError(
                 "a variable shift goes left only, so that it is exact; shift the other operands left"
@@ -394,7 +399,8 @@ def concat(tensors: Sequence[object], axis: int = 0) -> Tensor:
 
 
 def constant(values: object, fmt: Format | None = None) -> np.ndarray[Any, Any]:
-    """Real values quantized to `fmt` by its own rounding and overflow, as float64 that a trace takes exactly."""
+    """Real values quantized to `fmt` by its own rounding and overflow, as float64 that a trace takes
+    exactly."""
     if fmt is None:
         raw, frac = to_raw(values)
     else:
@@ -413,8 +419,9 @@ def trace(
 ) -> Graph:
     """The graph of fn(*tensors): one input per type, named after fn's parameters.
 
-    A Format input takes `shape` (one shape for all, or a list of one per input) and is encoded by the format's own
-    rounding; a TensorType input brings its own shape and per-element ranges. fn returns a tensor or a tuple of them.
+    A Format input takes `shape` (one shape for all, or a list of one per input) and is encoded by the
+    format's own rounding; a TensorType input brings its own shape and per-element ranges. fn returns a tensor
+    or a tuple of them.
     """
     if not types:
         raise TypeError("trace needs the format or TensorType of at least one input")

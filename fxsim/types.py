@@ -17,11 +17,12 @@ MAX_FRAC = 1 << 15
 
 
 class TensorType:
-    """value = raw * 2**-frac, one `frac` for the tensor; per element raw is a multiple of 2**stride in lo..hi.
+    """value = raw * 2**-frac, one `frac` for the tensor; per element raw is a multiple of 2**stride in
+    lo..hi.
 
-    `lo`, `hi` (int64, or Python integers beyond 62 bits) and `stride` (log2; `ranges.ZERO_STRIDE` for the constant
-    0) are read-only arrays of `shape`. Width and sign follow from them and are never stored beside them.
-    Immutable and hashable by content. The batch axis is not part of the shape.
+    `lo`, `hi` (int64, or Python integers beyond 62 bits) and `stride` (log2; `ranges.ZERO_STRIDE` for the
+    constant 0) are read-only arrays of `shape`. Width and sign follow from them and are never stored beside
+    them. Immutable and hashable by content. The batch axis is not part of the shape.
     """
 
     __slots__ = ("__dict__", "digest", "frac", "hi", "lo", "shape", "stride")

@@ -20,8 +20,8 @@ def parser() -> argparse.ArgumentParser:
 
     top = argparse.ArgumentParser(
         prog="fxsim",
-        description="Trained fixed-point models to exact emulation, multiplier-free Verilog and hls4ml projects.",
-        epilog="Exit status: 0 all equal, 1 a mismatch, 2 an error (bad file, missing tool), 130 interrupted.",
+        description="Trained fixed-point models to exact emulation, multiplier-free Verilog and hls4ml.",
+        epilog="Exit status: 0 all equal, 1 a mismatch, 2 an error (file, tool), 130 interrupted.",
     )
     top.add_argument("--version", action="version", version=f"fxsim {__version__}")
     sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -99,7 +99,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
     console.data |= {
         "model": arguments.model, "samples": len(images), "accuracy": accuracy,
         "stages": [dict(zip(("stage", "compared", "mismatches", "seconds"), r, strict=True)) for r in rows],
-        "adders": core.adders, "depth": core.depth, "latency": core.latency, "cycles": bench.cycles, "files": files,
+        "adders": core.adders, "depth": core.depth, "latency": core.latency,
+        "cycles": bench.cycles, "files": files,
     }  # fmt: skip
     return all(not r[2] for r in rows)
 

@@ -45,5 +45,5 @@ def count_mismatches(got: object, want: object) -> int:
     return sum(int(np.sum(a != b)) if a.shape == b.shape else b.size for a, b in pairs)
 
 
-def _list(v: object) -> list[np.ndarray]:  # type: ignore[type-arg]
+def _list(v: object) -> list[np.ndarray]:
     return [np.asarray(a) for a in (v if isinstance(v, tuple) else (v,))]

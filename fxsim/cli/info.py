@@ -90,7 +90,7 @@ def how_exact(b: Block) -> str:
         parts = []
         if dyadic.any():
             parts.append(
-                f"{int(dyadic.sum())} channels certified dyadic, multipliers of {bits.min()}..{bits.max()} bits"
+                f"{int(dyadic.sum())} channels certified dyadic, multipliers {bits.min()}..{bits.max()} bits"
             )
         if not dyadic.all():
             parts.append(f"{int((~dyadic).sum())} channels by thresholds")

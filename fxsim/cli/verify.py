@@ -44,7 +44,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
         "first_difference": None if result.first_difference is None else str(result.first_difference),
     }  # fmt: skip
     console.line(
-        f"{result.vectors} vectors, {result.mismatches} mismatches, {result.cycles} cycles, latency {core.latency}"
+        f"{result.vectors} vectors, {result.mismatches} mismatches, "
+        f"{result.cycles} cycles, latency {core.latency}"
     )
     if result.first_difference is not None:
         console.line(f"first difference: {result.first_difference}")

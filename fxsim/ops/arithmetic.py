@@ -64,7 +64,8 @@ class Neg(Op):
 class Shift(Op):
     """The same value with `bits` more fraction bits: raw = a << bits, frac + bits.
 
-    bits < 0 drops fraction bits and is legal only where the stride proves that they are zero (TypeError otherwise).
+    bits < 0 drops fraction bits and is legal only where the stride proves that they are zero (TypeError
+    otherwise).
     """
 
     bits: int
@@ -76,13 +77,17 @@ class Shift(Op):
         (a,) = args
         k = self.bits
         if k >= 0:
-            return TensorType(a.shape, a.frac + k, shift_left(a.lo, k), shift_left(a.hi, k), _more(a.stride, k))
+            return TensorType(
+                a.shape, a.frac + k, shift_left(a.lo, k), shift_left(a.hi, k), _more(a.stride, k)
+            )
         if np.any(a.stride < -k):
             raise TypeError(
                 f"Shift by {k} would lose bits: the operand's least stride is {int(a.stride.min())}; use Cast"
             )
         lo, hi = exact(a.lo >> -k), exact(a.hi >> -k)
-        return TensorType(a.shape, a.frac + k, lo, hi, np.where(a.stride == ZERO_STRIDE, ZERO_STRIDE, a.stride + k))
+        return TensorType(
+            a.shape, a.frac + k, lo, hi, np.where(a.stride == ZERO_STRIDE, ZERO_STRIDE, a.stride + k)
+        )
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,8 @@ class MatMul(Op):
 
 
 def matmul_range(a: Range, b: Range) -> Range:
-    """Bounds of sum_k a_k * b_k for independent factors: sums of the terms' bounds; stride is the least of them."""
+    """Bounds of sum_k a_k * b_k for independent factors: sums of the terms' bounds; stride is the least of
+    them."""
     vector_a, vector_b = a.lo.ndim == 1, b.lo.ndim == 1
     if vector_a:
         a = a.reshape(1, -1)
@@ -153,9 +159,9 @@ def matmul_range(a: Range, b: Range) -> Range:
     stride = _least_stride(a.stride, b.stride)
     r = ranges.make(lo, hi, stride)
     if vector_b:
-        r = r[..., 0]
+        r = r.at(..., 0)
     if vector_a:
-        r = r[..., 0, :] if not vector_b else r[..., 0]
+        r = r.at(..., 0) if vector_b else r.at(..., 0, slice(None))
     return r
 
 
@@ -163,7 +169,8 @@ def _sum_of_products(a: Range, b: Range) -> tuple[Array, Array]:
     lo: Array | int = 0
     hi: Array | int = 0
     for k in range(a.lo.shape[-1]):
-        p = ranges.product(a[..., :, k : k + 1], b[..., k : k + 1, :])
+        column, row = a.at(..., slice(k, k + 1)), b.at(..., slice(k, k + 1), slice(None))
+        p = ranges.product(column, row)
         lo, hi = add(lo, p.lo), add(hi, p.hi)
     return np.asarray(lo), np.asarray(hi)
 
@@ -173,7 +180,7 @@ def _least_stride(a: Array, b: Array) -> Array:
     for k in range(a.shape[-1]):
         s = a[..., :, k : k + 1] + b[..., k : k + 1, :]
         out = s if out is None else np.minimum(out, s)
-    return np.minimum(np.asarray(out), ZERO_STRIDE)
+    return np.asarray(np.minimum(np.asarray(out), ZERO_STRIDE))
 
 
 @dataclass(frozen=True)
@@ -200,7 +207,8 @@ class Sum(Op):
 def _may_pass(lo: Array, hi: Array, axis: int) -> bool:
     if not lo.size:
         return False
-    return lo.shape[axis] * max(abs(int(lo.min())), abs(int(hi.max()))) >= 1 << 62
+    largest = max(abs(int(lo.min())), abs(int(hi.max())))
+    return int(lo.shape[axis]) * largest >= 1 << 62
 
 
 @dataclass(frozen=True)
@@ -212,7 +220,9 @@ class ShiftLeft(Op):
         integer(self, "a shift count", n)
         shape = broadcast(self, a, n)
         if n.bounds[0] < 0 or n.bounds[1] > 4096:
-            raise TypeError(f"ShiftLeft needs a shift count proven in 0..4096, not {n.bounds[0]}..{n.bounds[1]}")
+            raise TypeError(
+                f"ShiftLeft needs a shift count proven in 0..4096, not {n.bounds[0]}..{n.bounds[1]}"
+            )
         corners = [shift_left(v, k) for v in (a.lo, a.hi) for k in (n.lo, n.hi)]
         lo, hi = corners[0], corners[0]
         for c in corners[1:]:
@@ -224,8 +234,8 @@ class ShiftLeft(Op):
 class Div(Op):
     """raw = a / b truncated toward zero, and 0 where b is 0; frac = a.frac - b.frac.
 
-    The remainder is lost: shift a left first for more fraction bits of the quotient. Total, so that every reading
-    agrees on every operand; the eager FxArray raises ZeroDivisionError before it comes to that.
+    The remainder is lost: shift a left first for more fraction bits of the quotient. Total, so that every
+    reading agrees on every operand; the eager FxArray raises ZeroDivisionError before it comes to that.
     """
 
     def infer(self, *args: TensorType) -> TensorType:
@@ -238,7 +248,9 @@ class Div(Op):
         lo, hi = np.full(shape, None, object), np.full(shape, None, object)
         divisors = ((rb.lo, rb.lo != 0), (rb.hi, rb.hi != 0), (positive, rb.hi > 0), (negative, rb.lo < 0))
         zero = np.zeros(shape, np.int64)
-        candidates = [(truncated_quotient(v, np.where(u, d, 1)), u) for d, u in divisors for v in (ra.lo, ra.hi)]
+        candidates = [
+            (truncated_quotient(v, np.where(u, d, 1)), u) for d, u in divisors for v in (ra.lo, ra.hi)
+        ]
         candidates.append((zero, (rb.lo <= 0) & (rb.hi >= 0)))
         for q, use in candidates:
             lo = np.where(use & ((lo == None) | (q < np.where(lo == None, 0, lo))), q, lo)  # noqa: E711

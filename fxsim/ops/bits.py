@@ -1,4 +1,5 @@
-"""Bitwise ops on the two's complement of the raw integers, with exact interval typing by a walk over the bits."""
+"""Bitwise ops on the two's complement of the raw integers, with exact interval typing by a walk over the
+bits."""
 
 from __future__ import annotations
 
@@ -49,7 +50,7 @@ class Not(Op):
         return TensorType(a.shape, a.frac, exact(-1 - a.hi), exact(-1 - a.lo))
 
 
-def _bitwise(op: Op, bit: Bit, stride: np.ndarray, *args: TensorType) -> TensorType:  # type: ignore[type-arg]
+def _bitwise(op: Op, bit: Bit, stride: np.ndarray, *args: TensorType) -> TensorType:
     a, b = args
     frac, shape = same_frac(op, a, b), broadcast(op, a, b)
     ra, rb = a.range.broadcast(shape), b.range.broadcast(shape)
@@ -66,8 +67,8 @@ def _bitwise(op: Op, bit: Bit, stride: np.ndarray, *args: TensorType) -> TensorT
 def _extremes(bit: Bit, a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int]:
     """Least and greatest bit(x, y) for x, y in the sets (lo, hi, stride): greedy from the sign bit down.
 
-    A state says, per bound of each operand, whether its prefix still equals the bound's; every state reachable with
-    the best prefix is kept, so the choice at each bit is exact.
+    A state says, per bound of each operand, whether its prefix still equals the bound's; every state
+    reachable with the best prefix is kept, so the choice at each bit is exact.
     """
     width = 1 + max((v if v >= 0 else ~v).bit_length() for v in (a[0], a[1], b[0], b[1]))
     extremes = []

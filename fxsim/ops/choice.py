@@ -76,8 +76,7 @@ def _reduce(op: Op, a: TensorType, axis: int, pair: object) -> Range:
     if not a.shape[axis]:
         raise TypeError(f"{type(op).__name__} needs at least one element on axis {axis}")
     parts = [
-        Range(*(exact(np.take(x, i, axis)) for x in (a.lo, a.hi, a.stride)))
-        for i in range(a.shape[axis])
+        Range(*(exact(np.take(x, i, axis)) for x in (a.lo, a.hi, a.stride))) for i in range(a.shape[axis])
     ]
     out = parts[0]
     for p in parts[1:]:
@@ -141,7 +140,8 @@ class Compare(Op):
 
 
 def _meet(a: Range, b: Range) -> Array:
-    """Per element: do the two sets share a value? (They do where a multiple of the coarser stride lies in both.)"""
+    """Per element: do the two sets share a value? (They do where a multiple of the coarser stride lies in
+    both.)"""
     lo, hi = np.maximum(a.lo, b.lo), np.minimum(a.hi, b.hi)
     step = np.maximum(np.where(a.lo == a.hi, 0, a.stride), np.where(b.lo == b.hi, 0, b.stride))
     one = shift_left(np.ones(lo.shape, np.int64), step)
@@ -157,7 +157,8 @@ def _meet(a: Range, b: Range) -> Array:
 
 @dataclass(frozen=True)
 class Select(Op):
-    """raw = a where condition is 1, b where it is 0; condition has frac 0 and raw in 0..1; a, b of one frac."""
+    """raw = a where condition is 1, b where it is 0; condition has frac 0 and raw in 0..1; a, b of one
+    frac."""
 
     def infer(self, *args: TensorType) -> TensorType:
         c, a, b = args

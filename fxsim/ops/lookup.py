@@ -19,9 +19,9 @@ from fxsim.types import TensorType, int_array
 class Table(Op):
     """raw = entries[x - base] for an integer code x proven in base..base + n - 1; result has `frac`.
 
-    `entries` has shape (n,), or (channels, n) with `axis` naming the operand's channel axis. The operand is read by
-    its raw code, whatever its frac. `function` names the reference function, `max_error` its largest distance from
-    the entries over all codes, in LSB of the result (None if there is no reference).
+    `entries` has shape (n,), or (channels, n) with `axis` naming the operand's channel axis. The operand is
+    read by its raw code, whatever its frac. `function` names the reference function, `max_error` its largest
+    distance from the entries over all codes, in LSB of the result (None if there is no reference).
     """
 
     entries: IntArray
@@ -45,10 +45,13 @@ class Table(Op):
     def of(
         cls, function: Callable[[Fraction], Fraction | float], codes: TensorType, frac: int, name: str = ""
     ) -> Table:
-        """Entries round(function(code value) * 2**frac), ties to even, for every code of `codes`; error enumerated."""
+        """Entries round(function(code value) * 2**frac), ties to even, for every code of `codes`; error
+        enumerated."""
         lo, hi = codes.bounds
         unit = Fraction(2) ** -codes.frac
-        exact_values = [Fraction(function(Fraction(c) * unit)) * Fraction(2) ** frac for c in range(lo, hi + 1)]
+        exact_values = [
+            Fraction(function(Fraction(c) * unit)) * Fraction(2) ** frac for c in range(lo, hi + 1)
+        ]
         entries = [round(v) for v in exact_values]
         error = max(abs(v - e) for v, e in zip(exact_values, entries, strict=True))
         return cls(IntArray(to_object(np.array(entries, object))), lo, frac, None, name, error)
@@ -70,7 +73,9 @@ class Table(Op):
         n = self.entries.shape[-1]
         lo, hi = x.bounds
         if x.size and (lo < self.base or hi >= self.base + n):
-            raise TypeError(f"Table covers codes {self.base}..{self.base + n - 1}, but the operand has {lo}..{hi}")
+            raise TypeError(
+                f"Table covers codes {self.base}..{self.base + n - 1}, but the operand has {lo}..{hi}"
+            )
         channel = _channels(self, x, self.axis, self.entries)
         out_lo, out_hi = np.empty(x.shape, object), np.empty(x.shape, object)
         stride = np.empty(x.shape, np.int64)
@@ -90,8 +95,8 @@ class Table(Op):
 class Threshold(Op):
     """code = #{j : x >= levels[c, j]}, or #{j : x <= levels[c, j]} where falling[c]; raw x, frac 0.
 
-    `levels` has shape (channels, n), each row ascending (raw integers at the operand's frac); one row serves all
-    elements when `axis` is None, else `axis` names the operand's channel axis.
+    `levels` has shape (channels, n), each row ascending (raw integers at the operand's frac); one row serves
+    all elements when `axis` is None, else `axis` names the operand's channel axis.
     """
 
     levels: IntArray
@@ -103,7 +108,9 @@ class Threshold(Op):
         if levels.array.ndim != 2 or not levels.shape[0]:
             raise ValueError(f"levels of Threshold must have shape (channels, n), not {levels.shape}")
         if self.axis is None and levels.shape[0] != 1:
-            raise ValueError(f"levels of Threshold must have one row when axis is None, not {levels.shape[0]}")
+            raise ValueError(
+                f"levels of Threshold must have one row when axis is None, not {levels.shape[0]}"
+            )
         if np.any(levels.array[:, 1:] < levels.array[:, :-1]):
             raise ValueError("levels of Threshold must ascend in every row")
         falling = int_array(np.zeros(levels.shape[0], np.int64) if self.falling is None else self.falling)
@@ -170,7 +177,9 @@ def _channels(op: Op, x: TensorType, axis: int | None, params: IntArray) -> Arra
         return np.zeros(x.shape, np.int64)
     axis = check_axis(op, axis, x.ndim)
     if x.shape[axis] != params.shape[0]:
-        raise TypeError(f"{type(op).__name__} has {params.shape[0]} channels, but axis {axis} of {x.shape} has not")
+        raise TypeError(
+            f"{type(op).__name__} has {params.shape[0]} channels, but axis {axis} of {x.shape} has not"
+        )
     index = np.arange(params.shape[0]).reshape((-1,) + (1,) * (x.ndim - 1 - axis))
     return np.broadcast_to(index, x.shape)
 
@@ -188,6 +197,3 @@ class LeadingOne(Op):
         # From 0 the next code of a multiple of 2**s is s + 1, so {0, s + 1} may have a stride of its own.
         jump = (lo == 0) & (hi == np.where(x.is_constant, 0, x.stride) + 1)
         return TensorType(x.shape, 0, lo, hi, np.where(jump, trailing_zeros(hi, ZERO_STRIDE), 0))
-
-
-

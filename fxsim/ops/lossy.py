@@ -15,18 +15,20 @@ from fxsim.ops.common import check_axis, check_int
 from fxsim.ranges import Range
 from fxsim.types import TensorType, int_array
 
-# Modes without a closed interval rule are enumerated up to this many codes an element, else widened to the format.
+# Modes without a closed interval rule are enumerated up to this many codes an element, else widened to the
+# format.
 ENUMERATE = 1 << 10
 
 
 @dataclass(frozen=True)
 class Cast(Op):
-    """Round to `frac`, then wrap or saturate to `width` bits; each may differ per element (scalars broadcast).
+    """Round to `frac`, then wrap or saturate to `width` bits; each may differ per element (scalars
+    broadcast).
 
-    raw = overflow(round(x * 2**(frac - x.frac))) << (max(frac) - frac): the result's frac is the finest of `frac`,
-    coarser elements have stride. Width 0 gives 0. `n` is the N of ap_fixed's wrap modes; `source_width` is the
-    declared width of the source, which WRAP_SM with n = 0 needs. Lost: the low bits below `frac` and the bits that
-    overflow takes.
+    raw = overflow(round(x * 2**(frac - x.frac))) << (max(frac) - frac): the result's frac is the finest of
+    `frac`, coarser elements have stride. Width 0 gives 0. `n` is the N of ap_fixed's wrap modes;
+    `source_width` is the declared width of the source, which WRAP_SM with n = 0 needs. Lost: the low bits
+    below `frac` and the bits that overflow takes.
     """
 
     frac: IntArray
@@ -53,7 +55,9 @@ class Cast(Op):
             if not np.all(self.signed.array):
                 raise ValueError("overflow WRAP_SM is defined for signed formats only")
             if not self.n and self.source_width is None:
-                raise ValueError("source_width must be given for WRAP_SM with n = 0, which reads a bit above it")
+                raise ValueError(
+                    "source_width must be given for WRAP_SM with n = 0, which reads a bit above it"
+                )
 
     @classmethod
     def to(cls, fmt: Format, source_width: int | None = None) -> Cast:
@@ -94,11 +98,11 @@ class Cast(Op):
 def cast_range(op: Cast, r: Range, src_frac: int) -> Range:
     """The set of codes that a cast reaches, at the result's frac.
 
-    Rounding a set of multiples is again one: all integers between the rounded ends where the stride is finer than
-    the result's LSB, else multiples of the remaining stride. Overflow is then analysed per mode.
+    Rounding a set of multiples is again one: all integers between the rounded ends where the stride is finer
+    than the result's LSB, else multiples of the remaining stride. Overflow is then analysed per mode.
     """
     if r.shape == ():  # arithmetic on 0-d object arrays gives Python ints, which np.where then refuses
-        return cast_range(op, r.reshape(1), src_frac)[0]
+        return cast_range(op, r.reshape(1), src_frac).at(0)
     frac, width, signed = op.parameters(r.shape)
     q = _rounded(op, r, src_frac, frac)
     one = np.ones(r.shape, np.int64)
@@ -159,10 +163,9 @@ def _wrapped(q: Range, bottom: Array, top: Array, width: Array) -> Range:
     return ranges.make(exact(lo), exact(hi), np.minimum(q.stride, 1 << 16))
 
 
-def _enumerated(
-    op: Cast, r: Range, src_frac: int, q: Range, bottom: Array, top: Array, fits: Array
-) -> Range:
-    """Sign-preserving wraps: every source code of small sets is cast; larger sets are widened to the format."""
+def _enumerated(op: Cast, r: Range, src_frac: int, q: Range, bottom: Array, top: Array, fits: Array) -> Range:
+    """Sign-preserving wraps: every source code of small sets is cast; larger sets are widened to the
+    format."""
     many = ranges.count(r) > ENUMERATE
     lo, hi, stride = np.array(q.lo, object), np.array(q.hi, object), np.array(q.stride)
     frac, width, signed = op.parameters(r.shape)
@@ -189,9 +192,9 @@ def _enumerated(
 class Accumulate(Op):
     """acc = cast(acc + x_i) over `axis` (dropped) in ascending order, acc = 0 before: HLS's `acc += x`.
 
-    The exact sum is cast to `format` at every step, so low bits and overflow are lost in the order of the elements.
-    `term` is the declared format of the elements, which only WRAP_SM with n = 0 asks for (by default the
-    accumulator's own): the sum is declared one bit wider than both.
+    The exact sum is cast to `format` at every step, so low bits and overflow are lost in the order of the
+    elements. `term` is the declared format of the elements, which only WRAP_SM with n = 0 asks for (by
+    default the accumulator's own): the sum is declared one bit wider than both.
     """
 
     axis: int
@@ -206,7 +209,9 @@ class Accumulate(Op):
         """(the cast of one step, the frac of the exact sum it casts) for operands of `frac`."""
         sum_frac = max(frac, self.format.frac)
         term = self.term or self.format
-        mixed = self.format.signed != term.signed  # an unsigned operand takes one more bit beside a signed one
+        mixed = (
+            self.format.signed != term.signed
+        )  # an unsigned operand takes one more bit beside a signed one
         int_bits = max(f.int_bits + (mixed and not f.signed) for f in (self.format, term))
         return Cast.to(self.format, source_width=int_bits + sum_frac + 1), sum_frac
 
@@ -217,8 +222,12 @@ class Accumulate(Op):
         shape = a.shape[:axis] + a.shape[axis + 1 :]
         acc = ranges.constant(np.zeros(shape, np.int64))
         for i in range(a.shape[axis]):
-            x = Range(*(np.take(v, i, axis) for v in a.range))  # type: ignore[arg-type]
-            acc = cast_range(cast, _sum(_shifted(acc, sum_frac - self.format.frac), _shifted(x, sum_frac - a.frac)), sum_frac)
+            x = Range(*(np.take(v, i, axis) for v in a.range))
+            acc = cast_range(
+                cast,
+                _sum(_shifted(acc, sum_frac - self.format.frac), _shifted(x, sum_frac - a.frac)),
+                sum_frac,
+            )
         return TensorType.from_range(acc, self.format.frac)
 
 

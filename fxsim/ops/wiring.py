@@ -17,8 +17,8 @@ from fxsim.types import TensorType, check_shape, int_array
 class Wiring(Op):
     """An op of one operand that places elements: `place` serves the types, the emulator and the wires alike.
 
-    Subclasses define place(array, fill) for an array whose last axes are the operand's (batch axes may lead); `fill`
-    is what a padding position holds.
+    Subclasses define place(array, fill) for an array whose last axes are the operand's (batch axes may lead);
+    `fill` is what a padding position holds.
     """
 
     def place(self, a: Array, ndim: int, fill: object = 0) -> Array:
@@ -77,7 +77,8 @@ class Transpose(Wiring):
 
 @dataclass(frozen=True)
 class Slice(Wiring):
-    """a[start:stop:step] on every axis; step may be negative, stop None means to the end in step's direction."""
+    """a[start:stop:step] on every axis; step may be negative, stop None means to the end in step's
+    direction."""
 
     starts: tuple[int, ...]
     stops: tuple[int | None, ...]
@@ -156,7 +157,8 @@ def _padded(a: Array, widths: tuple[tuple[int, int], ...], fill: object) -> Arra
 class Window(Wiring):
     """Sliding windows over the first len(kernel) axes (channels last): the im2col of convolution and pooling.
 
-    Operand (*space, *rest) -> (*positions, *kernel, *rest) with positions = (space + pads - dilation * (kernel - 1)
+    Operand (*space, *rest) -> (*positions, *kernel, *rest) with positions = (space + pads - dilation *
+    (kernel - 1)
     - 1) // stride + 1 per axis. conv = Window, Reshape, MatMul; pool = Window, reduce.
     """
 
@@ -171,7 +173,9 @@ class Window(Wiring):
         n = len(self.kernel)
         for name in ("stride", "dilation", "before", "after"):
             if len(getattr(self, name)) != n:
-                raise ValueError(f"{name} of Window must have {n} entries as kernel has, not {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} of Window must have {n} entries as kernel has, not {getattr(self, name)}"
+                )
         for name, least in (("kernel", 1), ("stride", 1), ("dilation", 1), ("before", 0), ("after", 0)):
             for v in getattr(self, name):
                 check_int(f"{name} of Window", v, least)
@@ -206,8 +210,11 @@ class Window(Wiring):
         padded = _padded(a, widths, fill) if any(self.before) or any(self.after) else a
         index = [slice(None)] * lead
         for axis, p in enumerate(self.positions(own)):
-            at = np.arange(p)[:, None] * self.stride[axis] + np.arange(self.kernel[axis]) * self.dilation[axis]
-            # Position axes come first, then kernel axes: (p0, 1, .., k0, 1, ..) against (1, p1, .., 1, k1, ..).
+            at = (
+                np.arange(p)[:, None] * self.stride[axis] + np.arange(self.kernel[axis]) * self.dilation[axis]
+            )
+            # Position axes come first, then kernel axes: (p0, 1, .., k0, 1, ..) against (1, p1, .., 1, k1,
+            # ..).
             shape = [1] * (2 * n)
             shape[axis], shape[n + axis] = p, self.kernel[axis]
             index.append(at.reshape(shape))  # type: ignore[arg-type]
@@ -231,5 +238,7 @@ class Concat(Op):
                 for v in ([a.lo for a in args], [a.hi for a in args], [a.stride for a in args])
             )
         except ValueError:
-            raise TypeError(f"Concat along axis {axis} cannot join shapes {[a.shape for a in args]}") from None
+            raise TypeError(
+                f"Concat along axis {axis} cannot join shapes {[a.shape for a in args]}"
+            ) from None
         return TensorType(lo.shape, frac, lo, hi, stride)
