@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rtl import shift_add
 from rtl.core import Core, build
+from rtl.export import write_project
 from rtl.layout import Layout, Port
+from rtl.verify import Verification, verify
 
-__all__ = ["Core", "Layout", "Port", "build", "shift_add"]
+__all__ = ["Core", "Layout", "Port", "Verification", "build", "shift_add", "verify", "write_project"]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 
 from fxsim.graph import Graph, Node
+from fxsim.types import TensorType
 from rtl import stream
 from rtl.emit import Emitter
 from rtl.layout import Layout, Port
 from rtl.lower import Netlist, Wire, lower
-from rtl.lower.names import identifier
+from rtl.lower.names import Names, identifier
 from rtl.lower.netlist import ADDERS, Net
 from rtl.pipeline import Schedule, schedule
 
@@ -42,6 +44,16 @@ def build(
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {schedule!r}")
     return Core(graph, max_depth_per_stage, name, adder_depth=adder_depth)
+
+
+class Section(NamedTuple):
+    """The nets of one part of the graph: a block (its kind), or a value outside blocks (its op)."""
+
+    name: str
+    kind: str
+    inputs: list[TensorType]
+    outputs: list[TensorType]
+    nets: list[Net]
 
 
 class Core(wiring.Component):
@@ -71,10 +83,13 @@ class Core(wiring.Component):
         self.in_layout = _layout("inputs", graph.inputs, [n.name for n in graph.inputs])
         self.out_layout = _layout("outputs", graph.outputs, list(graph.output_names))
         self.netlist = Netlist(adder_depth)
+        self.names = Names(graph)
         self.outputs: list[tuple[Wire, int]] = []  # and their lane widths
-        for node, wires in zip(graph.outputs, lower(graph, self._input_wires(), self.netlist), strict=True):
+        for node, wires in zip(graph.outputs, lower(graph, self._input_wires(), self.netlist, self.names), strict=True):
             self.outputs += [(w, node.type.max_width) for w in wires.ravel()]
         self.plan: Schedule = schedule([w.net for w, _ in self.outputs], max_depth_per_stage)
+        # A core may be built for its figures only; Amaranth would warn that it was never elaborated.
+        self._MustUse__silence = True
         super().__init__(stream.ports(self.in_layout.bits, self.out_layout.bits))
 
     def _input_wires(self) -> list[np.ndarray]:
@@ -110,21 +125,17 @@ class Core(wiring.Component):
         return inputs + self.plan.registers + outputs + self.latency
 
     def report(self) -> list[dict[str, Any]]:
-        """Per outermost block (name "" for what is in none): kind, formats, stages, adders, primitives."""
-        groups: dict[int, list[Net]] = {}
-        for net in self.plan.nets:
-            if net.kind != "input":
-                groups.setdefault(net.scope, []).append(net)
+        """Per outermost block, and per value outside blocks, that has logic: kind, formats, stages, adders, primitives."""
         rows = []
-        for scope, nets in sorted(groups.items(), key=lambda item: item[1][0].index):
-            block = self.graph.blocks[scope] if scope >= 0 else None
+        for section in self.sections():
+            nets = section.nets
             stages = [self.plan.stage[n] for n in nets]
             rows.append(
                 {
-                    "name": block.name if block else "",
-                    "kind": block.kind if block else "",
-                    "inputs": [str(n.type) for n in block.inputs] if block else [],
-                    "outputs": [str(n.type) for n in block.outputs] if block else [],
+                    "name": section.name,
+                    "kind": section.kind,
+                    "inputs": [str(t) for t in section.inputs],
+                    "outputs": [str(t) for t in section.outputs],
                     "first_stage": min(stages),
                     "last_stage": max(stages),
                     "adders": sum(n.kind in ADDERS for n in nets),
@@ -132,6 +143,26 @@ class Core(wiring.Component):
                 }
             )
         return rows
+
+    def sections(self) -> list[Section]:
+        """The live nets by outermost block, or by value outside blocks, in the graph's order."""
+        graph, groups = self.graph, dict[int, list[Net]]()
+        for net in self.plan.nets:
+            if net.kind != "input":
+                groups.setdefault(net.scope, []).append(net)
+        outer = {i: b for b in graph.blocks if b.parent is None for i in range(b.start, b.stop)}
+        sections: dict[int, Section] = {}
+        for position, nets in sorted(groups.items()):
+            block, value = outer.get(position), graph.values[position]
+            if block is not None:
+                inputs, outputs = block.inputs, block.outputs
+                made = Section(block.name, block.kind, [n.type for n in inputs], [n.type for n in outputs], [])
+                sections.setdefault(block.start, made).nets.extend(nets)
+            else:
+                op, args = type(value.op).__name__, value.args
+                name = self.names.base[value]
+                sections[position] = Section(name, op, [a.type for a in args], [value.type], nets)
+        return [sections[k] for k in sorted(sections)]
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -171,6 +202,6 @@ def _layout(what: str, nodes: Any, names: list[str]) -> Layout:
     return Layout(tuple(ports))
 
 
-def node_of_port(nodes: tuple[Node, ...]) -> list[int]:
-    """Positions of the nodes that have elements, and so a port."""
-    return [i for i, n in enumerate(nodes) if n.type.size]
+def with_elements(items: Sequence[Any], nodes: Sequence[Node]) -> list[Any]:
+    """Those of `items`, one per node, whose node has elements and so a port."""
+    return [item for item, n in zip(items, nodes, strict=True) if n.type.size]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from amaranth import Cat, Const, Module, Mux, Shape, Signal, Value
+from amaranth import Cat, Const, Elaboratable, Module, Mux, Shape, Signal, Value
 
 from rtl.lower.netlist import Net
 from rtl.pipeline import Schedule
@@ -32,8 +32,8 @@ def _up(v: Value, k: int) -> Value:
 
 
 def _down(v: Value, k: int) -> Value:
-    """Floor of v / 2**k, for k below the width."""
-    out = v[k:]
+    """Floor of v / 2**k."""
+    out = v[min(k, len(v) - 1) :]
     return out.as_signed() if v.shape().signed else out
 
 
@@ -55,8 +55,13 @@ EXPRESSION: dict[str, Callable[..., Value]] = {
     "and": lambda net, a, b: a & b,
     "or": lambda net, a, b: a | b,
     "xor": lambda net, a, b: a ^ b,
-    "not": lambda net, a: ~a,
+    "not": lambda net, a: ~_field(a, net.width),  # ~ of an unsigned value would stay unsigned
 }
+
+
+def name_of(net: Net, stage: int, plan: Schedule) -> str:
+    """Signal of a net as the logic of `stage` sees it: the net's name, with the stage where a register holds it."""
+    return net.name if stage == plan.stage[net] else f"{net.name}_s{stage}"
 
 
 class Emitter:
@@ -97,7 +102,7 @@ class Emitter:
         return self.at[net, stage]
 
     def _name(self, net: Net, stage: int) -> str:
-        return net.name if stage == self.plan.stage[net] else f"{net.name}_s{stage}"
+        return name_of(net, stage, self.plan)
 
     def _signal(self, net: Net, stage: int, value: Value) -> Signal:
         out = Signal(shape(net), name=self._name(net, stage))
@@ -110,15 +115,31 @@ class Emitter:
         return out
 
     def _table(self, net: Net, index: Value) -> Signal:
-        out = Signal(shape(net), name=self._name(net, self.plan.stage[net]))
+        name = self._name(net, self.plan.stage[net])
+        table = Table(net, name)
+        self.m.submodules[f"{name}_rom"] = table
+        self.comb.append(table.index.eq(index))
+        return table.entry
+
+
+class Table(Elaboratable):
+    """One table as a module of its own: a case statement over the codes that differ from the commonest entry."""
+
+    def __init__(self, net: Net, name: str) -> None:
+        self.items = net.params
+        self.index = Signal(shape(net.args[0]), name=f"{name}_index")
+        self.entry = Signal(shape(net), name=name)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
         cases: dict[int, list[int]] = {}
-        for code, entry in net.params:
+        for code, entry in self.items:
             cases.setdefault(entry, []).append(code)
-        rest = max(cases, key=lambda e: (len(cases[e]), -e))  # the commonest entry, and codes that cannot come
-        with self.m.Switch(index):
+        rest = max(cases, key=lambda e: (len(cases[e]), -e))  # also for codes that cannot come
+        with m.Switch(self.index):
             for entry in sorted(e for e in cases if e != rest):
-                with self.m.Case(*cases[entry]):
-                    self.m.d.comb += out.eq(Const(entry, shape(net)))
-            with self.m.Default():
-                self.m.d.comb += out.eq(Const(rest, shape(net)))
-        return out
+                with m.Case(*cases[entry]):
+                    m.d.comb += self.entry.eq(entry)
+            with m.Default():
+                m.d.comb += self.entry.eq(rest)
+        return m

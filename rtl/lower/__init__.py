@@ -27,9 +27,9 @@ amaranth_rules: Interpreter[Wires] = Interpreter("amaranth_rules")
 rule = amaranth_rules.rule
 
 
-def lower(graph: Graph, inputs: Sequence[Wires], netlist: Netlist) -> list[Wires]:
+def lower(graph: Graph, inputs: Sequence[Wires], netlist: Netlist, names: Names | None = None) -> list[Wires]:
     """The wires of the graph's outputs, all logic of the graph written into `netlist`."""
-    names = Names(graph)
+    names = names or Names(graph)
 
     def bind(node: Any, wires: Wires) -> Wires:
         fit = fitted_to(netlist, node.type, wires)
@@ -37,8 +37,7 @@ def lower(graph: Graph, inputs: Sequence[Wires], netlist: Netlist) -> list[Wires
         names.enter(netlist, node)
         return fit
 
-    for node in graph.inputs[:1]:
-        names.enter(netlist, None)
+    names.enter(netlist, None)
     return amaranth_rules(graph, inputs, netlist, bind=bind)
 
 

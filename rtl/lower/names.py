@@ -1,4 +1,4 @@
-"""Names of nets: after the tensor's name in the file, else its block, else its op; one scope per outermost block."""
+"""Names of nets: after the tensor's name in the file, else after its block and op; each net knows its value."""
 
 from __future__ import annotations
 
@@ -32,22 +32,18 @@ def identifier(text: str, fallback: str = "x") -> str:
 
 
 class Names:
-    """What the nets of a graph are called, and which outermost block (index, or -1) they belong to."""
+    """What the nets of a graph are called, and which of the graph's values (its position) they compute."""
 
     def __init__(self, graph: Graph) -> None:
-        position = graph.index
-        self.blocks = [i for i, b in enumerate(graph.blocks) if b.parent is None]
-        self.scope: dict[Node, int] = {}
+        self.position = graph.index
         self.base: dict[Node, str] = {}
         named = {n.value: identifier(k) for k, n in reversed(graph.names.items()) if n.value is not None}
         inner = {i: identifier(b.name) for b in graph.blocks for i in range(b.start, b.stop)}
-        outer = {i: k for k in self.blocks for i in range(graph.blocks[k].start, graph.blocks[k].stop)}
         self.follower: dict[Node | None, Node | None] = {}
         before: Node | None = None
         taken: dict[str, int] = {}
         for node in graph.values:
-            i = position[node]
-            self.scope[node] = outer.get(i, -1)
+            i = self.position[node]
             if isinstance(node, Input):
                 base = identifier(node.name)
             else:
@@ -65,7 +61,7 @@ class Names:
         """Nets made from now on belong to the value after `node`."""
         after = self.follower.get(node if isinstance(node, Value) else None)
         if after is not None:
-            nl.prefix, nl.scope = self.base[after], self.scope[after]
+            nl.prefix, nl.scope = self.base[after], self.position[after]
 
     def give(self, nl: Netlist, node: Node, wires: np.ndarray) -> None:
         """Name the nets of a tensor's elements `base_i_j`."""

@@ -1,0 +1,128 @@
+"""A core as files for a user's own flow: Verilog, layout, stimulus and expected vectors, and a page on the ports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fxsim.files import make_folder, write_text
+from rtl.core import Core
+from rtl.layout import Layout
+from rtl.text import LINT_OFF
+from rtl.verify import vectors
+
+
+def write_project(
+    core: Core, folder: str | os.PathLike[str], inputs_raw: Sequence[np.ndarray] | np.ndarray | None = None
+) -> list[Path]:
+    """Write TOP.v, TOP.layout.json and README.md into `folder`, and with `inputs_raw` the vectors; returns the paths.
+
+    inputs_raw   raw integers, one array (n, *shape) per input of the graph (the bare array where there is one)
+    TOP.layout.json   lanes of both payloads, latency, adders, depth, register bits, and the report per block
+    stimulus.hex, expected.hex   one line per sample: the payload as one hexadecimal number, for $readmemh
+    stimulus.csv, expected.csv   one column per lane with its name in the first line, raw integers
+
+    Every file is written at once or not at all. Raises OSError that names the folder where it cannot be written, and
+    for `inputs_raw` what `Graph.run_raw` raises.
+    """
+    texts = {f"{core.top}.v": core.verilog(), f"{core.top}.layout.json": json.dumps(describe(core), indent=1) + "\n"}
+    count = 0
+    if inputs_raw is not None:
+        arrays = [inputs_raw] if isinstance(inputs_raw, np.ndarray) else list(inputs_raw)
+        stimulus, expected = vectors(core, *arrays, raw=True)
+        count = len(stimulus[0])
+        for name, layout, values in (
+            ("stimulus", core.in_layout, stimulus),
+            ("expected", core.out_layout, expected),
+        ):
+            texts[f"{name}.hex"] = "".join(line + "\n" for line in layout.hex_lines(layout.pack(values)))
+            texts[f"{name}.csv"] = csv_text(layout, values)
+    texts["README.md"] = readme(core, count, inputs_raw is not None)
+    root = make_folder(folder)
+    for name, text in texts.items():
+        write_text(root / name, text)
+    return [root / name for name in texts]
+
+
+def describe(core: Core) -> dict[str, Any]:
+    """What a program needs to drive the core, as JSON data."""
+    return {
+        "top": core.top,
+        "latency": core.latency,
+        "stages": core.plan.stages,
+        "max_depth_per_stage": core.max_depth_per_stage,
+        "adders": core.adders,
+        "depth": core.depth,
+        "registers": core.registers,
+        "input": core.in_layout.to_json(),
+        "output": core.out_layout.to_json(),
+        "report": core.report(),
+    }
+
+
+def csv_text(layout: Layout, values: Sequence[np.ndarray]) -> str:
+    """One line per sample, one column per lane, lane 0 of port 0 first."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(layout.header)
+    flat = [np.asarray(a).reshape(len(a), p.lanes) for a, p in zip(values, layout.ports, strict=True)]
+    for rows in zip(*(a.tolist() for a in flat), strict=True):
+        writer.writerow([int(v) for row in rows for v in row])
+    return out.getvalue()
+
+
+def readme(core: Core, count: int, with_vectors: bool) -> str:
+    top = core.top
+    ports = [
+        ("clk", 1, "in", "clock, rising edge"),
+        ("rst", 1, "in", "synchronous reset, active high: empties the pipeline"),
+        ("i__payload", core.in_layout.bits, "in", "one input sample"),
+        ("i__valid", 1, "in", "a sample is offered"),
+        ("i__ready", 1, "out", "it is taken at this edge (combinational from o__ready)"),
+        ("o__payload", core.out_layout.bits, "out", "one output sample"),
+        ("o__valid", 1, "out", "a result is offered; it stays until it is taken"),
+        ("o__ready", 1, "in", "it is taken at this edge"),
+    ]
+    lines = [
+        f"# {top}",
+        "",
+        f"{core.adders} adders, {core.registers} register bits, one sample per clock.",
+        f"A sample taken at one clock edge is offered at the output {core.latency} edges later.",
+        "",
+        "| port | bits | direction | meaning |",
+        "|---|---|---|---|",
+        *[f"| `{name}` | {bits} | {way} | {text} |" for name, bits, way, text in ports],
+        "",
+        "A transfer takes place at each rising edge where valid and ready are both 1.",
+        "",
+    ]
+    for payload, layout in (("i__payload", core.in_layout), ("o__payload", core.out_layout)):
+        lines += [
+            f"Lanes of `{payload}`, row-major, lane 0 in the lowest bits, each in two's complement if signed:",
+            "",
+            "| tensor | shape | first bit | bits per lane | signed | value |",
+            "|---|---|---|---|---|---|",
+        ]
+        for p, offset in zip(layout.ports, layout.offsets, strict=True):
+            dims = "x".join(map(str, p.shape)) or "scalar"
+            sign = "yes" if p.signed else "no"
+            lines.append(f"| {p.name} | {dims} | {offset} | {p.width} | {sign} | raw * 2^{-p.frac} |")
+        lines.append("")
+    if with_vectors:
+        lines += [
+            f"`stimulus` and `expected` hold {count} samples: `.hex` one payload per line (`$readmemh`), `.csv` one",
+            "raw integer per lane. Offer line k of the stimulus; output k must equal line k of the expected vectors.",
+            "",
+        ]
+    lines += [
+        f"`verilator --lint-only -Wall {top}.v` is clean; the file itself turns off {', '.join(LINT_OFF)}.",
+        "",
+    ]
+    return "\n".join(lines)
