@@ -10,7 +10,8 @@ import numpy as np
 from fxsim import ops
 from fxsim.emulate import carriers as c
 from fxsim.emulate import lossy
-from fxsim.emulate.plan import Call, Loc, Planner, View
+from fxsim.emulate.plan import Call, Loc, View
+from fxsim.emulate.planner import Planner
 from fxsim.emulate.table import numpy_rules
 from fxsim.graph import Node, Value
 from fxsim.integers import Array, exact
@@ -40,7 +41,9 @@ def _bias(p: Planner, v: Value, product: Value) -> Array | None:
     raw = p.constants[other]
     if raw.dtype == object:
         return None
-    rows = np.broadcast_to(raw if isinstance(v.op, ops.Add) else -raw, v.type.shape).reshape(-1, found[1].shape[1])
+    rows = np.broadcast_to(raw if isinstance(v.op, ops.Add) else -raw, v.type.shape).reshape(
+        -1, found[1].shape[1]
+    )
     return rows[0] if bool(np.all(rows == rows[:1])) else None
 
 
@@ -57,7 +60,9 @@ def _matrix(p: Planner, v: Value) -> tuple[Node, Array] | None:
 
 def add(p: Planner, v: Value) -> bool:
     """The product and the constant added to it in one call."""
-    product = next((a for a in v.args if a in p.deferred and isinstance(a, Value) and isinstance(a.op, ops.MatMul)), None)
+    product = next(
+        (a for a in v.args if a in p.deferred and isinstance(a, Value) and isinstance(a.op, ops.MatMul)), None
+    )
     if product is None:
         return False
     bias = _bias(p, v, product)
@@ -112,7 +117,9 @@ def _product(p: Planner, v: Value, product: Value, bias: Array | None) -> bool:
         p.emit(lambda a, o: [partial(np.matmul, matrix, _wide(a, matrix.shape[1]), out=_wide(o, n))], a, out)
     else:
         a = _rows(p, x, m, k, c.F32, point_in, False)
-        _in_parts(p, a, out, weights.astype(np.float32), parts, constants.astype(dtype)[:, None] if biased else None)
+        _in_parts(
+            p, a, out, weights.astype(np.float32), parts, constants.astype(dtype)[:, None] if biased else None
+        )
     p.done(x)
     rows = np.arange(n * m).reshape(n, m).T.reshape(-1)
     spread = c.simplify(np.broadcast_to(point, (m, n)).reshape(v.type.shape))
@@ -166,7 +173,9 @@ def _parts(most_x: Array, w: Array, units: int) -> list[slice] | None:
     return parts
 
 
-def _in_parts(p: Planner, a: View, out: View, weights: Array, parts: list[slice], constants: Array | None) -> None:
+def _in_parts(
+    p: Planner, a: View, out: View, weights: Array, parts: list[slice], constants: Array | None
+) -> None:
     part = p.buffer(out.stop - out.start, c.F32)
     n, k = weights.shape
     matrices = [np.ascontiguousarray(weights[:, s]) for s in parts]

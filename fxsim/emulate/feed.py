@@ -27,7 +27,9 @@ def check_raw(raw: Array, node: Input) -> Array:
         lo, hi = int(node.type.lo[where[1:]]), int(node.type.hi[where[1:]])
         step = int(node.type.stride[where[1:]]) if lo != hi else 0
         multiple = f" and a multiple of {1 << step}" if step else ""
-        raise ValueError(f"input {node.name!r} must lie in raw {lo}..{hi}{multiple}, not {a[where]} at index {where}")
+        raise ValueError(
+            f"input {node.name!r} must lie in raw {lo}..{hi}{multiple}, not {a[where]} at index {where}"
+        )
     return a
 
 
@@ -45,13 +47,14 @@ def raw_feed(raw: Array, node: Input) -> Feed:
     a = _integers(raw, node)
     flat = a.reshape(len(a), node.type.size)
     legal = _legal(node.type, a.dtype)
+    scratch = _Scratch()
 
     def feed(rows: Array | None, at: int, n: int) -> None:
         part = flat[at : at + n]
         if not legal(part):
             check_raw(raw, node)
         if rows is not None:
-            np.copyto(rows[:, :n], part.T, casting="unsafe")
+            scratch.turn(part, rows[:, :n])
 
     return feed
 
@@ -77,7 +80,9 @@ def _legal(t: TensorType, dtype: np.dtype[Any]) -> Callable[[Array], bool]:
     def legal(part: Array) -> bool:
         if not within:
             if uniform:
-                if not (least <= part.min() and part.max() <= most):
+                if not (
+                    least <= np.minimum.reduce(part, axis=None) and np.maximum.reduce(part, axis=None) <= most
+                ):
                     return False
             elif not (np.all(lo <= part.min(axis=0)) and np.all(part.max(axis=0) <= hi)):
                 return False
@@ -92,9 +97,7 @@ def encoded_feed(x: Array, node: Input, encoder: Encoder) -> Feed:
         check_real(x, node.name)
     legal = _legal(node.type, np.dtype(np.float64))
     work = _fast_dtype(encoder, x)
-    scale = work.type(2.0**encoder.format.frac) if work and isinstance(encoder, FormatEncoder) else None
     flat = x.reshape(len(x), node.type.size)
-    scratch: list[Array] = []
 
     def slow(rows: Array | None, at: int, n: int) -> None:
         try:
@@ -108,32 +111,58 @@ def encoded_feed(x: Array, node: Input, encoder: Encoder) -> Feed:
         if rows is not None:
             np.copyto(rows[:, :n], part.T, casting="unsafe")
 
+    if work is None or not isinstance(encoder, FormatEncoder):
+        return slow
+    f, step = encoder.format, 2.0**encoder.format.frac
+    scale = work.type(step)
+    whole_range, safe = _same_range(node.type, f), _SAFE * 2.0**-f.frac
+    least, most = float(f.lo), float(f.hi)
+    if f.overflow is Overflow.SAT_SYM and f.width > 1 and f.signed:
+        least = -most
+    saturates = f.overflow in (Overflow.SAT, Overflow.SAT_SYM)
+    scratch = _Scratch()
+
     def quick(rows: Array | None, at: int, n: int) -> None:
-        assert isinstance(encoder, FormatEncoder)
         part = flat[at : at + n]
-        if not scratch:
-            scratch.append(np.empty(part.shape, work))
-        q = scratch[0][:n]
-        f = encoder.format
-        with np.errstate(over="ignore", invalid="ignore"):
-            np.multiply(part, scale, out=q)
-            _round(q, f.rounding)
-            least, most = q.min(), q.max()
-        # NaN fails every comparison; infinity, given or by overflow, lies beyond every bound.
-        if f.overflow in (Overflow.SAT, Overflow.SAT_SYM):
-            if not (-_SAFE < least and most < _SAFE):
-                return slow(rows, at, n)
-            bottom = -f.hi if f.overflow is Overflow.SAT_SYM and f.width > 1 and f.signed else f.lo
-            if least < bottom or most > f.hi:
-                np.clip(q, bottom, f.hi, out=q)
-        elif not (f.lo <= least and most <= f.hi):
+        low, high = float(np.minimum.reduce(part, axis=None)), float(np.maximum.reduce(part, axis=None))
+        if not (-safe < low and high < safe):  # NaN fails every comparison
             return slow(rows, at, n)
-        if not _same_range(node.type, f) and not legal(q):
+        q = scratch.like(part, work)
+        np.multiply(part, scale, out=q)
+        _round(q, f.rounding)
+        if low * step < least or high * step > most:  # else no code can lie outside
+            if saturates:
+                np.clip(q, least, most, out=q)
+            elif not (least <= q.min() and q.max() <= most):
+                return slow(rows, at, n)
+        if not whole_range and not legal(q):
             return slow(rows, at, n)
         if rows is not None:
-            np.copyto(rows[:, :n], q.T, casting="unsafe")
+            scratch.turn(q, rows[:, :n])
 
-    return slow if work is None else quick
+    return quick
+
+
+class _Scratch:
+    """Arrays that live as long as a feed, one per dtype."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[np.dtype[Any], Array] = {}
+
+    def like(self, part: Array, dtype: np.dtype[Any]) -> Array:
+        """An uninitialised array of part's shape."""
+        a = self.arrays.get(dtype)
+        if a is None or len(a) < len(part):
+            a = self.arrays[dtype] = np.empty(part.shape, dtype)
+        return a[: len(part)]
+
+    def turn(self, part: Array, rows: Array) -> None:
+        """rows = part transposed; converting wide numbers first, row by row in cache, is twice as fast."""
+        if part.dtype != rows.dtype and part.dtype.itemsize == 8 and rows.dtype == c.F32:
+            narrow = self.like(part, c.F32)
+            np.copyto(narrow, part, casting="unsafe")
+            part = narrow
+        np.copyto(rows, part.T, casting="unsafe")
 
 
 _SAFE = 2.0**60

@@ -11,7 +11,8 @@ import numpy as np
 from fxsim.boundary import Affine, Encoder
 from fxsim.emulate import carriers as c
 from fxsim.emulate.feed import check_raw, encoded_feed, raw_feed
-from fxsim.emulate.plan import LEAST_LANES, Plan, Planner
+from fxsim.emulate.plan import LEAST_LANES, Plan
+from fxsim.emulate.planner import Planner
 from fxsim.emulate.table import numpy_rules, prepare
 from fxsim.graph import Graph, Node, Value
 from fxsim.integers import Array
@@ -57,7 +58,7 @@ def evaluate(graph: Graph, raw: list[Array]) -> dict[Node, Array]:
     """
 
     def rule(node: Value, *operands: Array) -> Array:
-        return numpy_rules.lookup(type(node.op))(None, node, *prepare(node, *operands))
+        return np.asarray(numpy_rules.lookup(type(node.op))(None, node, *prepare(node, *operands)))
 
     env: dict[Node, Array] = dict(zip(graph.inputs, raw, strict=True))
     for v in graph.values:
@@ -128,7 +129,9 @@ class _Reals(_Codes):
     def __init__(self, node: Node, affine: Affine) -> None:
         super().__init__(node)
         self.affine = affine
-        self.direct = affine.is_identity and c.carrier(node.type) in c.FLOATS and abs(node.type.frac) <= _MOST_FRAC
+        self.direct = (
+            affine.is_identity and c.carrier(node.type) in c.FLOATS and abs(node.type.frac) <= _MOST_FRAC
+        )
 
     def begin(self, batch: int) -> None:
         super().begin(batch)
@@ -163,7 +166,11 @@ class _Reals(_Codes):
 
 
 def _execute(
-    graph: Graph, targets: Sequence[Node], values: list[Array], encoders: Sequence[Encoder] | None, drains: Sequence[_Codes]
+    graph: Graph,
+    targets: Sequence[Node],
+    values: list[Array],
+    encoders: Sequence[Encoder] | None,
+    drains: Sequence[_Codes],
 ) -> None:
     """The targets' numbers for a batch, handed to the drains chunk by chunk."""
     batch = len(values[0]) if values else 1
@@ -181,7 +188,10 @@ def _execute(
     todo = plan(graph, targets)
     lanes = min(todo.lanes, max(LEAST_LANES if batch > 1 else 1, 1 << (batch - 1).bit_length()))
     frame = todo.frame(lanes)
-    inputs = [(feed, None if view is None else frame[view]) for feed, (_, view) in zip(feeds, todo.inputs, strict=True)]
+    inputs = [
+        (feed, None if view is None else frame[view])
+        for feed, (_, view) in zip(feeds, todo.inputs, strict=True)
+    ]
     takes = []
     for d, node in zip(drains, targets, strict=True):
         where = todo.targets[node]
@@ -202,7 +212,9 @@ def _execute(
     todo.release(frame)
 
 
-def _unplanned(graph: Graph, targets: Sequence[Node], feeds: list[Any], batch: int, drains: Sequence[_Codes]) -> None:
+def _unplanned(
+    graph: Graph, targets: Sequence[Node], feeds: list[Any], batch: int, drains: Sequence[_Codes]
+) -> None:
     """A graph with empty tensors, by the exact table."""
     raw = []
     for node, feed in zip(graph.inputs, feeds, strict=True):
@@ -211,8 +223,8 @@ def _unplanned(graph: Graph, targets: Sequence[Node], feeds: list[Any], batch: i
         dtype = c.OBJ if c.is_wide(node.type) else c.I64
         raw.append(rows.T.astype(dtype).reshape(batch, *node.type.shape))
     env = evaluate(graph, raw)
-    for d, node in zip(drains, targets, strict=True):
-        full = np.broadcast_to(env[node], (batch, *node.type.shape)).reshape(batch, -1)
+    for d, target in zip(drains, targets, strict=True):
+        full = np.broadcast_to(env[target], (batch, *target.type.shape)).reshape(batch, -1)
         d.taker(full.T, 0)(0, batch)
 
 
@@ -240,7 +252,9 @@ def _arrays(graph: Graph, positional: tuple[Any, ...], named: dict[str, Any]) ->
         elif a.ndim == len(shape) + 1 and a.shape[1:] == shape:
             single = False
         else:
-            raise ValueError(f"input {node.name!r} must have shape {('batch', *shape)} or {shape}, not {a.shape}")
+            raise ValueError(
+                f"input {node.name!r} must have shape {('batch', *shape)} or {shape}, not {a.shape}"
+            )
         arrays.append(a)
         singles.append(single)
     if len({len(a) for a in arrays}) > 1 or len(set(singles)) > 1:

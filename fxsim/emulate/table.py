@@ -24,7 +24,7 @@ def is_wide(t: TensorType) -> bool:
 
 def apply(node: Value, *operands: Array) -> Array:
     """One node's rule on exact operands (int64, or object where it or an operand is wide)."""
-    return numpy_rules.lookup(type(node.op))(None, node, *prepare(node, *operands))
+    return np.asarray(numpy_rules.lookup(type(node.op))(None, node, *prepare(node, *operands)))
 
 
 def prepare(node: Node, *operands: Array) -> tuple[Array, ...]:
@@ -212,8 +212,10 @@ def _accumulate(_: Any, v: Value, a: Array) -> Array:
     terms = np.moveaxis(shift_left(a, sum_frac - v.args[0].type.frac), _axis(v, op.axis), 0)
     acc: Array = np.zeros(terms.shape[1:], np.int64)
     for x in terms:
-        total = exact(to_object(shift_left(acc, sum_frac - op.format.frac)) + x) if x.dtype == object else (
-            shift_left(acc, sum_frac - op.format.frac) + x
+        total = (
+            exact(to_object(shift_left(acc, sum_frac - op.format.frac)) + x)
+            if x.dtype == object
+            else (shift_left(acc, sum_frac - op.format.frac) + x)
         )
         acc = cast.apply(exact(total), sum_frac)
     return acc

@@ -112,13 +112,17 @@ def test_codes_hold_every_named_tensor(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("rounding", list(Rounding))
 @pytest.mark.parametrize("overflow", [Overflow.SAT, Overflow.SAT_SYM, Overflow.SAT_ZERO, Overflow.WRAP])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-def test_encoding_equals_the_exact_cast(rounding: Rounding, overflow: Overflow, dtype: Any, rng: np.random.Generator) -> None:
+def test_encoding_equals_the_exact_cast(
+    rounding: Rounding, overflow: Overflow, dtype: Any, rng: np.random.Generator
+) -> None:
     """Ties, the neighbours of ties, tiny and large values, in every float dtype."""
     for fmt in (Format(8, 4), Format(6, 7, False), Format(30, 4), Format(8, 12), Format(60, 20)):
         fmt = fmt.replace(rounding=rounding, overflow=overflow)
         step = 2.0**-fmt.frac
         ties = (rng.integers(-(2**8), 2**8, size=200) + 0.5) * step
-        x = np.concatenate([ties, ties * 2, ties / 2, [0.0, -0.0, 1e-7, -1e-7, 5e-324, -5e-324]]).astype(dtype)
+        x = np.concatenate([ties, ties * 2, ties / 2, [0.0, -0.0, 1e-7, -1e-7, 5e-324, -5e-324]]).astype(
+            dtype
+        )
         x = np.concatenate([x, np.nextafter(x, dtype(0)), np.nextafter(x, dtype(np.inf)), -x])
         x = x[np.isfinite(x)]
         if overflow is Overflow.WRAP:
@@ -134,9 +138,17 @@ def test_encoding_equals_the_exact_cast(rounding: Rounding, overflow: Overflow, 
 @pytest.mark.parametrize(
     ("x", "error", "message"),
     [
-        (np.array([[0.0, 1, 2], [3, np.nan, 4]]), ValueError, r"input 'x' must be finite, not nan at index \(1, 1\)"),
+        (
+            np.array([[0.0, 1, 2], [3, np.nan, 4]]),
+            ValueError,
+            r"input 'x' must be finite, not nan at index \(1, 1\)",
+        ),
         (np.array([[0.0, 1, -np.inf]]), ValueError, r"input 'x' must be finite, not -inf at index \(0, 2\)"),
-        (np.array([[0.0, 1, 4.0]]), ValueError, r"input 'x' must lie in -4\.0\.\.3\.875 .*, not 4\.0 at index \(0, 2\)"),
+        (
+            np.array([[0.0, 1, 4.0]]),
+            ValueError,
+            r"input 'x' must lie in -4\.0\.\.3\.875 .*, not 4\.0 at index \(0, 2\)",
+        ),
         (np.zeros((2, 4)), ValueError, r"input 'x' must have shape \('batch', 3\) or \(3,\), not \(2, 4\)"),
         (np.zeros((2, 1, 3)), ValueError, r"must have shape .*, not \(2, 1, 3\)"),
         (np.array([["a", "b", "c"]]), TypeError, r"input 'x' must be real numbers, not <U1"),
@@ -151,7 +163,11 @@ def test_bad_real_inputs(x: Any, error: type[Exception], message: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "error", "message"),
     [
-        (np.array([[0, 31, 32]]), ValueError, r"input 'x' must lie in raw -32\.\.31, not 32 at index \(0, 2\)"),
+        (
+            np.array([[0, 31, 32]]),
+            ValueError,
+            r"input 'x' must lie in raw -32\.\.31, not 32 at index \(0, 2\)",
+        ),
         (np.array([[0, 1, 2], [-33, 99, 0]]), ValueError, r"not -33 at index \(1, 0\)"),
         (np.array([[0, 1, 1 << 70]]), ValueError, r"at index \(0, 2\)"),
         (np.array([[0, 1, 255]], np.uint8), ValueError, r"not 255 at index \(0, 2\)"),
