@@ -103,7 +103,9 @@ def compiler_version() -> str:
     """g++'s own version text; RuntimeError that says what to install where there is no g++."""
     program = shutil.which("g++")
     if program is None:
-        raise RuntimeError("the HLS C simulation needs g++ on the PATH; install it (Debian, Ubuntu: apt install g++)")
+        raise RuntimeError(
+            "the HLS C simulation needs g++ on the PATH; install it (Debian, Ubuntu: apt install g++)"
+        )
     return _version(program)
 
 
@@ -113,7 +115,9 @@ def ap_types() -> Path:
 
     spec = importlib.util.find_spec("hls4ml")
     if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError("the HLS reading needs hls4ml, whose wheel has the ap_fixed headers; pip install 'fxsim-hdl[hls]'")
+        raise RuntimeError(
+            "the HLS reading needs hls4ml, whose wheel has the ap_fixed headers; pip install 'fxsim-hdl[hls]'"
+        )
     return Path(spec.submodule_search_locations[0]) / "templates" / "vivado" / "ap_types"
 
 
@@ -133,7 +137,9 @@ def cache_folder() -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"cache folder {folder} cannot be made ({error.strerror}); set FXSIM_CACHE to another") from error
+        raise OSError(
+            f"cache folder {folder} cannot be made ({error.strerror}); set FXSIM_CACHE to another"
+        ) from error
     if not os.access(folder, os.W_OK):
         raise OSError(f"cache folder {folder} must be writable; set FXSIM_CACHE to another")
     return folder.absolute()

@@ -61,14 +61,18 @@ def batched(graph: Graph, given: Sequence[Any]) -> tuple[list[Array], bool]:
         elif a.ndim == len(shape) + 1 and a.shape[1:] == shape:
             single = False
         else:
-            raise ValueError(f"input {node.name!r} must have shape {('batch', *shape)} or {shape}, not {a.shape}")
+            raise ValueError(
+                f"input {node.name!r} must have shape {('batch', *shape)} or {shape}, not {a.shape}"
+            )
         arrays.append(a)
     if len({len(a) for a in arrays}) > 1:
         raise ValueError(f"inputs must share one batch size, not {[a.shape for a in arrays]}")
     return arrays, single
 
 
-def call(function: Any, graph: Graph, arrays: Sequence[Array], inputs: Sequence[Port], outputs: Sequence[Port]) -> list[Array]:
+def call(
+    function: Any, graph: Graph, arrays: Sequence[Array], inputs: Sequence[Port], outputs: Sequence[Port]
+) -> list[Array]:
     """One C call `function(in, out, batch)` on checked raw inputs with a batch axis; codes of every output."""
     raw = [check_raw(a, node) for a, node in zip(arrays, graph.inputs, strict=True)]
     batch = len(raw[0]) if raw else 1

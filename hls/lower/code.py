@@ -39,7 +39,10 @@ class Code:
     def holding(cls, lo: int, hi: int) -> Code:
         """The narrowest type that holds lo..hi."""
         signed = lo < 0
-        return cls(max(hi.bit_length() if hi > 0 else 0, (~lo).bit_length() if signed else 0, 1 - signed) + signed, signed)
+        return cls(
+            max(hi.bit_length() if hi > 0 else 0, (~lo).bit_length() if signed else 0, 1 - signed) + signed,
+            signed,
+        )
 
     def literal(self, value: int) -> str:
         """A constant of this type; beyond 62 bits by its decimal digits, which C++ integers cannot carry."""
@@ -123,7 +126,9 @@ class Function:
         """A local array for the node's elements."""
         self.comment(node)
         code = code or Code.of(node.type)
-        out = Elements(code, positions(node.type.shape), self.name(self.labels.get(node, f"v{self.place[node]}")))
+        out = Elements(
+            code, positions(node.type.shape), self.name(self.labels.get(node, f"v{self.place[node]}"))
+        )
         size = node.type.size if size is None else size
         if size:
             self.line(f"{code} {out.array}[{size}]; // {node.type}")

@@ -67,7 +67,10 @@ def _lowered(graph: Graph, name: str) -> tuple[Function, list[Port], list[Port]]
     f.taken.add(name)
     operands = [f.input(i) for i in graph.inputs]
     inputs = [Port(e.array, e.code, i.type) for e, i in zip(operands, graph.inputs, strict=True)]
-    outputs = [Port(f.name(n), Code.of(o.type), o.type) for n, o in zip(graph.output_names, graph.outputs, strict=True)]
+    outputs = [
+        Port(f.name(n), Code.of(o.type), o.type)
+        for n, o in zip(graph.output_names, graph.outputs, strict=True)
+    ]
     env = cpp_rules.fold(graph, operands, f)
     for port, node in zip(outputs, graph.outputs, strict=True):
         _write(f, port, node, env[node])

@@ -90,12 +90,19 @@ def _matmul(f: Function, v: Value, a: Elements, b: Elements) -> Elements:
     batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     rows, inner, columns = left.shape[-2], left.shape[-1], right.shape[-1]
     left = np.broadcast_to(left, (*batch, rows, inner)).reshape(-1, inner)
-    right = np.broadcast_to(right[..., None, :, :], (*batch, rows, inner, columns)).reshape(-1, inner, columns)
+    right = np.broadcast_to(right[..., None, :, :], (*batch, rows, inner, columns)).reshape(
+        -1, inner, columns
+    )
     x = f.read(Elements(a.code, left, a.array, a.values), None, "ik")
     w = f.read(Elements(b.code, right, b.array, b.values), None, "ikn")
     y = f.declare(v)
     to = f"{y.array}[{f.index(positions((len(left), columns)), 'in')}]"
-    f.loop({"i": len(left), "n": columns}, f"{to} = 0;", f"for (int k = 0; k < {inner}; k++)", f"    {to} += {x} * {w};")
+    f.loop(
+        {"i": len(left), "n": columns},
+        f"{to} = 0;",
+        f"for (int k = 0; k < {inner}; k++)",
+        f"    {to} += {x} * {w};",
+    )
     return y
 
 
@@ -112,7 +119,9 @@ def reduced(f: Function, v: Value, a: Elements, axes: tuple[int, ...]) -> tuple[
 def _sum(f: Function, v: Value, a: Elements) -> Elements:
     _, outer, inner, x = reduced(f, v, a, v.op.axes)  # type: ignore[attr-defined]
     y = f.declare(v)
-    f.loop({"o": outer}, f"{y.array}[o] = 0;", f"for (int k = 0; k < {inner}; k++)", f"    {y.array}[o] += {x};")
+    f.loop(
+        {"o": outer}, f"{y.array}[o] = 0;", f"for (int k = 0; k < {inner}; k++)", f"    {y.array}[o] += {x};"
+    )
     return y
 
 
@@ -230,7 +239,10 @@ def _threshold(f: Function, v: Value, a: Elements) -> Elements:
     falling = op.falling.array.tolist()
     # Levels beyond the operand's range are met always or never: bring them to its edges, so that they stay narrow.
     levels = np.array(
-        [[min(max(t, lo - f), hi + 1 - f) for t in row] for row, f in zip(op.levels.array.tolist(), falling, strict=True)],
+        [
+            [min(max(t, lo - f), hi + 1 - f) for t in row]
+            for row, f in zip(op.levels.array.tolist(), falling, strict=True)
+        ],
         object,
     )
     code = Code.holding(levels.min(), levels.max())
@@ -285,7 +297,9 @@ def _cast(f: Function, v: Value, a: Elements) -> Elements:
         to = np.flatnonzero((frac == kind[0]) & (width == kind[1]) & (signed == kind[2]))
         target = f"{y.array}[{f.index(to, 'i')}]"
         spread = op.result_frac - kind[0]
-        text = cast_code(op, v.args[0].type.frac, a.code, *kind)(f.read(Elements(a.code, at[to], a.array, a.values)))
+        text = cast_code(op, v.args[0].type.frac, a.code, *kind)(
+            f.read(Elements(a.code, at[to], a.array, a.values))
+        )
         if spread and kind[1]:
             text = f"{code}({text}) << {spread}"
         f.loop({"i": len(to)}, f"{target} = {text};")

@@ -69,7 +69,9 @@ def elementwise_cases() -> Iterator[Case]:
         yield pointwise("shift_none", lambda a: a._apply(ops.Shift(0)), f)
         yield pointwise("scale", lambda a: a << 3, f)
         yield pointwise("abs", abs, f)
-        yield pointwise("table", lambda a: a._apply(ops.Table(IntArray(np.arange(-8, 8) ** 3 - 5), base=-8)), f)
+        yield pointwise(
+            "table", lambda a: a._apply(ops.Table(IntArray(np.arange(-8, 8) ** 3 - 5), base=-8)), f
+        )
         yield pointwise("table0", lambda a: (a + 4)._apply(ops.Table(IntArray(np.arange(16) ** 2))), f)
         for falling in (0, 1):
             levels = ops.Threshold(IntArray([[-9, -2, -2, 0, 3, 40]]), None, IntArray([falling]))
@@ -99,7 +101,11 @@ def tensor_cases() -> Iterator[Case]:
     yield case("matmul_batch", lambda a, b: a @ b, (2, 3, 4), (2, 4, 2))
     yield case("matmul_broadcast", lambda a, b: a @ b, (2, 3, 4), (4, 2))
     yield case("matmul_dot", lambda a, b: a @ b, (4,), (4,))
-    yield case("threshold_channel", lambda a: a._apply(ops.Threshold(IntArray(levels), 1, IntArray([0, 1, 0]))), (2, 3))
+    yield case(
+        "threshold_channel",
+        lambda a: a._apply(ops.Threshold(IntArray(levels), 1, IntArray([0, 1, 0]))),
+        (2, 3),
+    )
     yield case("table_channel", lambda a: a._apply(ops.Table(IntArray(table), -8, 2, 0)), (3, 2))
     yield case("sum_axes", lambda a: a.sum((0, 2)), (2, 3, 4))
     yield case("sum_none", lambda a: a._apply(ops.Sum(())) + 1, (2, 3))
@@ -123,7 +129,9 @@ def tensor_cases() -> Iterator[Case]:
 
 def accumulate_cases() -> Iterator[Case]:
     rng = np.random.default_rng(11)
-    modes = [(r, o, n) for r in Rounding for o, n in ((Overflow.WRAP, 0), (Overflow.SAT, 0), (Overflow.WRAP_SM, 0))]
+    modes = [
+        (r, o, n) for r in Rounding for o, n in ((Overflow.WRAP, 0), (Overflow.SAT, 0), (Overflow.WRAP_SM, 0))
+    ]
     for rounding, overflow, n in [*modes, (Rounding.RND, Overflow.SAT_SYM, 0), (Rounding.RND, Overflow.SAT_ZERO, 0),
                                   (Rounding.TRN, Overflow.WRAP, 2), (Rounding.TRN, Overflow.WRAP_SM, 2)]:  # fmt: skip
         for x in (Format(4, 2, True), Format(4, 3, False), Format(7, 7, True)):
@@ -152,10 +160,17 @@ def wide_cases() -> Iterator[Case]:
         "xor": lambda a, b: a ^ b,
         "cast": lambda a, b: (a * b).cast(Format(70, 60, True, Rounding.RND_CONV, Overflow.SAT)),
         "odd": lambda a, b: (a * b >> 90).cast(Format(70, 60, True, Rounding.RND_CONV_ODD, Overflow.SAT_SYM)),
-        "thresholds": lambda a, b: (a - b)._apply(ops.Threshold(IntArray(np.array([[-(1 << 70), -5, 0, 1 << 80]], object)))),
+        "thresholds": lambda a, b: (a - b)._apply(
+            ops.Threshold(IntArray(np.array([[-(1 << 70), -5, 0, 1 << 80]], object)))
+        ),
         "constants": lambda a, b: a * np.array([3, -(1 << 90)], object) + np.array(1 << 64, object),
     }
-    for w1, s1, w2, s2 in ((64, True, 64, False), (63, False, 64, True), (100, True, 31, False), (65, False, 130, False)):
+    for w1, s1, w2, s2 in (
+        (64, True, 64, False),
+        (63, False, 64, True),
+        (100, True, 31, False),
+        (65, False, 130, False),
+    ):
         x, y = draw(w1, s1, 20), draw(w2, s2, 20)
         for name, fn in arithmetic.items():
             g = trace(fn, Format(w1, w1, s1), Format(w2, w2, s2), name="g")
@@ -168,11 +183,20 @@ def wide_cases() -> Iterator[Case]:
 
 def cast_cases() -> Iterator[Case]:
     """Every rounding with every overflow (and N), from 6-bit sources, to narrower, coarser and finer formats."""
-    overflows = [(o, 0) for o in Overflow] + [(o, n) for o in (Overflow.WRAP, Overflow.WRAP_SM) for n in (1, 3)]
+    overflows = [(o, 0) for o in Overflow] + [
+        (o, n) for o in (Overflow.WRAP, Overflow.WRAP_SM) for n in (1, 3)
+    ]
     for (o, n), r in itertools.product(overflows, Rounding):
         for signed in (True, False):
             src, casts = Format(6, 3, signed), []
-            for width, frac, dst_signed in ((3, 1, True), (4, 1, False), (3, -3, True), (3, -6, True), (5, 5, True), (1, 0, True)):
+            for width, frac, dst_signed in (
+                (3, 1, True),
+                (4, 1, False),
+                (3, -3, True),
+                (3, -6, True),
+                (5, 5, True),
+                (1, 0, True),
+            ):
                 if (not dst_signed and o is Overflow.WRAP_SM) or n > width:
                     continue
                 casts.append(Format(width, width - frac, dst_signed, r, o, n))
@@ -180,7 +204,9 @@ def cast_cases() -> Iterator[Case]:
             yield f"cast-{r}-{o}{n}-{src}", g, all_codes(src)
     for o, width in ((Overflow.SAT, 3), (Overflow.WRAP, 2), (Overflow.SAT_ZERO, 4), (Overflow.WRAP_SM, 3)):
         sign = [1, 1, 1, 1] if o is Overflow.WRAP_SM else [1, 0, 1, 0]
-        op = ops.Cast(IntArray([1, 0, -1, 1]), IntArray([width, width + 1, 2, 0]), IntArray(sign), Rounding.RND, o, 0, 6)
+        op = ops.Cast(
+            IntArray([1, 0, -1, 1]), IntArray([width, width + 1, 2, 0]), IntArray(sign), Rounding.RND, o, 0, 6
+        )
         g = trace(lambda a, op=op: a.cast(op), Format(6, 3, True), shape=(4,), name="g")
         yield f"cast-elements-{o}", g, (np.repeat(np.arange(-32, 32)[:, None], 4, 1),)
     for declared in (3, 9):

@@ -1,0 +1,106 @@
+"""The generated hls4ml layer: several inputs and outputs of given types, and one C++ function between their codes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hls4ml.backends import get_backend
+from hls4ml.backends.template import FunctionCallTemplate
+from hls4ml.model import layers as hls4ml_layers
+from hls4ml.model.attributes import Attribute
+
+from hls.crossing import Port
+from hls.lower import ports, source
+from hls.plan import Layer
+
+
+class FxsimBlock(hls4ml_layers.Layer):
+    """An hls4ml layer whose outputs `fx_outputs` = [(shape, precision), ..] come from the C++ function `fx_function`."""
+
+    _expected_attributes = [
+        Attribute("fx_function", value_type=str),
+        Attribute("fx_outputs", value_type=list),
+    ]
+
+    def initialize(self) -> None:
+        convert = self.model.config.backend.convert_precision_string
+        for k, (shape, precision) in enumerate(self.attributes["fx_outputs"]):
+            tail = "" if len(self.outputs) == 1 else f"_{k}"
+            self.add_output_variable(
+                shape,
+                self.outputs[k],
+                f"layer{{index}}{tail}_out",
+                f"layer{{index}}{tail}_t",
+                convert(precision),
+            )
+            # hls4ml defines the types that it finds among the attributes, and keeps one for the last output only.
+            self.set_attr(f"output{k}_t", self.get_output_variable(self.outputs[k]).type)
+
+
+class FxsimBlockCall(FunctionCallTemplate):
+    """`nnet::function(in0, .., out0, ..);` with the function's own header."""
+
+    def __init__(self) -> None:
+        super().__init__(FxsimBlock)
+
+    def transform(self, model: Any, node: Any) -> bool:
+        self.include_header = [f"nnet_utils/{node.get_attr('fx_function')}.h"]
+        return bool(super().transform(model, node))
+
+    def format(self, node: Any) -> str:
+        variables = [node.get_input_variable(i) for i in node.inputs] + [
+            node.get_output_variable(o) for o in node.outputs
+        ]
+        return f"nnet::{node.get_attr('fx_function')}({', '.join(v.name for v in variables)});"
+
+
+def register(backend: str) -> None:
+    """Make the layer known to hls4ml and to this backend; a second call changes nothing."""
+    if hls4ml_layers.layer_map.get(FxsimBlock.__name__) is not FxsimBlock:
+        hls4ml_layers.register_layer(FxsimBlock.__name__, FxsimBlock)
+    chosen = get_backend(backend)
+    if not any(name.endswith(":fxsimblock_function_template") for name in chosen._get_layer_templates()):
+        chosen.register_template(FxsimBlockCall)
+
+
+def header(layer: Layer) -> str:
+    """Text of the header of a custom layer: the function over codes, and its wrapper over hls4ml's types."""
+    assert layer.graph is not None
+    name = function_name(layer)
+    inputs, outputs = ports(layer.graph, f"{name}_codes")
+    text = source(layer.graph, f"{name}_codes").replace('"fx_ops.h"', '"fx_types.h"')
+    end = text.rindex("\n#endif")
+    return text[:end] + "\n" + wrapper(name, inputs, outputs) + text[end:]
+
+
+def wrapper(name: str, inputs: list[Port], outputs: list[Port]) -> str:
+    types = [f"class in{k}_T" for k in range(len(inputs))] + [f"class out{k}_T" for k in range(len(outputs))]
+    arguments = [f"const in{k}_T in{k}[{p.size}]" for k, p in enumerate(inputs)]
+    arguments += [f"out{k}_T out{k}[{p.size}]" for k, p in enumerate(outputs)]
+    raw = [(f"in{k}_raw", p) for k, p in enumerate(inputs)] + [
+        (f"out{k}_raw", p) for k, p in enumerate(outputs)
+    ]
+    lines = [
+        "namespace nnet {",
+        "",
+        f"template <{', '.join(types)}>",
+        f"void {name}({', '.join(arguments)}) {{",
+        "#pragma HLS PIPELINE II=1",
+    ]
+    for array, p in raw:
+        lines.append(f"    {p.code} {array}[{p.size}];")
+        lines.append(f"#pragma HLS ARRAY_PARTITION variable={array} complete")
+    lines += [f"    fx::codes(in{k}, in{k}_raw, {p.size});" for k, p in enumerate(inputs)]
+    lines.append(f"    {name}_codes({', '.join(array for array, _ in raw)});")
+    lines += [f"    fx::values(out{k}_raw, out{k}, {p.size});" for k, p in enumerate(outputs)]
+    return "\n".join([*lines, "}", "", "} // namespace nnet", ""])
+
+
+def function_name(layer: Layer) -> str:
+    return f"fx_{layer.name}"
+
+
+def flat(shape: tuple[int, ...]) -> list[int]:
+    """A shape that hls4ml accepts: at least one axis."""
+    return list(shape) if shape and math.prod(shape) else [max(math.prod(shape), 1)]
