@@ -275,7 +275,12 @@ def _rows(params: np.ndarray, axis: int | None, shape: tuple[int, ...]) -> np.nd
 def _table(nl: Netlist, v: Any, a: Wires) -> Wires:
     entries = to_object(v.op.entries.array).reshape(-1, v.op.entries.shape[-1])
     rows = _rows(v.op.entries.array, v.op.axis, v.type.shape)
-    return each(v, lambda b, x, r: lookup.by_code(nl, x, lambda c: entries[r, c - v.op.base], b), a, rows)
+    ends = [to_object(e) for e in (v.args[0].type.lo, v.args[0].type.hi)]
+
+    def entry(bounds: Bounds, x: Wire, row: int, lo: int, hi: int) -> Wire:
+        return lookup.by_code(nl, x, lambda c: entries[row, c - v.op.base], bounds, (lo, hi))
+
+    return each(v, entry, a, rows, *ends)
 
 
 @rule(ops.Threshold)

@@ -10,9 +10,16 @@ SMALL_CODES = 64  # a function of six bits is one LUT per output bit
 FLASH_LEVELS = 15  # up to this many thresholds, one comparator each; beyond, a binary search
 
 
-def by_code(nl: Netlist, a: Wire, function: Callable[[int], int], bounds: tuple[int, int]) -> Wire:
-    """A table of function(raw a) over every code of a's own range."""
-    return nl.table(a, {c: function(c << a.zeros) for c in range(a.net.lo, a.net.hi + 1)}, bounds)
+def by_code(
+    nl: Netlist, a: Wire, function: Callable[[int], int], bounds: tuple[int, int], codes: tuple[int, int] | None = None
+) -> Wire:
+    """A table of function(raw a) over every code of a's own range, or of the part `codes` of it that can come.
+
+    A wire's range may be wider than what its type proves, where that saves no bit.
+    """
+    lo, hi = codes or (a.lo, a.hi)
+    reached = range(max(a.net.lo, -(-lo >> a.zeros)), min(a.net.hi, hi >> a.zeros) + 1)
+    return nl.table(a, {c: function(c << a.zeros) for c in reached}, bounds)
 
 
 def search(nl: Netlist, a: Wire, steps: list[int], codes: list[int], bounds: tuple[int, int]) -> Wire:
