@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# ruff: noqa: E402
 import os
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # one thread; before NumPy loads
@@ -12,6 +13,8 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ Array = np.ndarray[Any, Any]
 def parameters() -> tuple[list[Array], list[Array]]:
     """6-bit weights in units of 1/32, 8-bit biases in units of 1/16."""
     rng = np.random.default_rng(0)
-    weights = [rng.integers(-32, 32, size=shape) / 32 for shape in zip(WIDTHS, WIDTHS[1:])]
+    weights = [rng.integers(-32, 32, size=shape) / 32 for shape in pairwise(WIDTHS)]
     return weights, [rng.integers(-128, 128, size=n) / 16 for n in WIDTHS[1:]]
 
 
@@ -99,8 +102,8 @@ def measure(batch: int, repeats: int, rounding: str) -> dict[str, Any]:
     }
     floats: dict[str, Callable[[], Any]] = {}
     for chunk in CHUNKS:
-        floats[f"float64 matmul, chunk {chunk}"] = lambda c=chunk: float_network(x, c)  # type: ignore[misc]
-        floats[f"float64 matmul into buffers, chunk {chunk}"] = lambda c=chunk: preallocated(x, c)  # type: ignore[misc]
+        floats[f"float64 matmul, chunk {chunk}"] = partial(float_network, x, chunk)
+        floats[f"float64 matmul into buffers, chunk {chunk}"] = partial(preallocated, x, chunk)
     # Every chunk size is tried a few times; the fastest of them then meet the emulator, interleaved.
     first = _medians(floats, 3)
     finalists = sorted(first, key=first.__getitem__)[:4]
@@ -140,9 +143,7 @@ def main() -> int:
     if args.json:
         print(json.dumps(result, indent=2))
         return int(result["mismatches"] > 0)
-    print(
-        f"MLP {result['network']}, batch {args.batch}, one thread, medians of {args.repeats} interleaved rounds"
-    )
+    print(f"MLP {result['network']}, batch {args.batch}, one thread, medians of {args.repeats} rounds")
     print(f"{'':44}{'k samples/s':>12}{'ratio':>8}")
     rates = result["thousand_samples_per_second"]
     for name in [*result["ratio"], *(n for n in rates if n.startswith("float64"))]:

@@ -12,8 +12,8 @@ from fxsim.types import TensorType
 F32, F64, I64, OBJ = (np.dtype(t) for t in (np.float32, np.float64, np.int64, np.object_))
 FLOATS = (F32, F64)
 
-# A float holds every multiple of 2**u up to 2**(BITS + u); a sum whose absolute terms stay within that bound is
-# exact in any order, with or without fused multiply-add.
+# A float holds every multiple of 2**u up to 2**(BITS + u); a sum whose absolute terms stay within that
+# bound is exact in any order, with or without fused multiply-add.
 BITS = {F32: 24, F64: 53}
 
 # Strides beyond this buy nothing, and points beyond it could meet the exponent limits of float32.
@@ -90,6 +90,6 @@ def column(values: Array | int, order: Array | None, dtype: np.dtype[Any]) -> An
 
 
 __all__ = [
-    "F32", "F64", "I64", "OBJ", "FLOATS", "BITS", "MOST_POINT", "MOST_STRIDE", "carrier", "column", "constant_unit",
-    "holds", "is_wide", "least_float", "magnitude", "power", "simplify", "unit", "widest",
+    "F32", "F64", "I64", "OBJ", "FLOATS", "BITS", "MOST_POINT", "MOST_STRIDE", "carrier", "column",
+    "constant_unit", "holds", "is_wide", "least_float", "magnitude", "power", "simplify", "unit", "widest",
 ]  # fmt: skip

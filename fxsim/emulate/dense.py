@@ -1,4 +1,4 @@
-"""Products with a constant matrix as one BLAS call per chunk, by the strict bound on the sum of absolute terms."""
+"""Products with a constant matrix as one BLAS call per chunk, by a strict bound on the absolute terms."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _wide(a: Array, rows: int) -> Array:
 
 
 def _row_points(loc: Loc, x: Node, k: int) -> Array:
-    """The operand's point per inner index, or zeros where it differs between rows (they are then read at point 0)."""
+    """The operand's point per inner index, or zeros where it differs between rows (then read at point 0)."""
     points = np.broadcast_to(loc.point, x.type.shape).reshape(-1, k)
     return points[0].astype(np.int64) if np.all(points == points[:1]) else np.zeros(k, np.int64)
 
@@ -233,7 +233,7 @@ def _limbs(p: Planner, v: Value, product: Value, x: Node, w: Array, bias: Array,
 
 
 def _batched(p: Planner, v: Value) -> bool:
-    """Two varying operands (or a constant on the left): the table's own rule, on float carriers with the batch first."""
+    """Two varying operands (or a constant on the left): the table's own rule on floats, batch first."""
     a, b = v.args
     if c.is_wide(v.type) or any(c.is_wide(t.type) for t in v.args):
         return False

@@ -16,7 +16,7 @@ from fxsim.integers import Array
 
 
 def elementwise(ufunc: Any, product: bool = False, flag: bool = False) -> Rule:
-    """raw = ufunc(operands), all at one point (a product adds points; a flag is 0 or 1 whatever the point)."""
+    """raw = ufunc(operands), all at one point (a product adds points; a flag is 0 or 1 at any point)."""
 
     def rule(p: Planner, v: Value) -> bool:
         varying = [a for a in v.args if a not in p.constants]
@@ -54,7 +54,7 @@ def _in_order(
     p: Planner, v: Value, varying: list[Node], dtype: np.dtype[Any], ufunc: Any, product: bool, flag: bool
 ) -> bool:
     points = [p.locs[a].point for a in varying]
-    one = points[0] if all(np.ndim(q) == 0 and q == points[0] for q in points) else 0
+    one: Any = points[0] if all(np.ndim(q) == 0 and q == points[0] for q in points) else 0
     if product:
         keep = all(np.ndim(q) == 0 for q in points) and abs(sum(map(int, points))) <= c.MOST_POINT
         views = [p.read(a, dtype, q if keep else 0) for a, q in zip(varying, points, strict=True)]

@@ -19,7 +19,7 @@ Feed = Callable[[Array | None, int, int], None]
 
 
 def check_raw(raw: Array, node: Input) -> Array:
-    """raw as exact integers of the input's set; TypeError or ValueError names the input and the first bad index."""
+    """raw as integers of the input's set; TypeError or ValueError names the input and the first bad index."""
     a = _integers(raw, node)
     bad = np.argwhere(~node.type.contains(a))
     if len(bad):
@@ -64,7 +64,7 @@ def _legal(t: TensorType, dtype: np.dtype[Any]) -> Callable[[Array], bool]:
     strides = np.where(t.is_constant, 0, t.stride).reshape(-1)
     if t.size == 0:
         return lambda part: True
-    if dtype == object or c.is_wide(t):
+    if dtype.kind == "O" or c.is_wide(t):
         return lambda part: bool(np.all(t.contains(part.reshape(-1, *t.shape))))
     lo, hi = t.lo.reshape(-1), t.hi.reshape(-1)
     mask = (np.int64(1) << strides.astype(np.int64)) - 1
@@ -92,7 +92,7 @@ def _legal(t: TensorType, dtype: np.dtype[Any]) -> Callable[[Array], bool]:
 
 
 def encoded_feed(x: Array, node: Input, encoder: Encoder) -> Feed:
-    """Codes of real values by the input's encoder; the format's own rounding has a fast exact path in floats."""
+    """Codes of real values by the input's encoder; a format's own rounding has a fast exact path."""
     if x.dtype.kind not in "iubf":
         check_real(x, node.name)
     legal = _legal(node.type, np.dtype(np.float64))
@@ -169,7 +169,7 @@ _SAFE = 2.0**60
 
 
 def _fast_dtype(encoder: Encoder, x: Array) -> np.dtype[Any] | None:
-    """The float dtype in which the encoder is exact: scaling up by 2**frac loses nothing, and its bounds fit."""
+    """The float dtype in which the encoder is exact: scaling by 2**frac loses nothing, and the bounds fit."""
     if not isinstance(encoder, FormatEncoder) or not x.size:
         return None
     f = encoder.format

@@ -18,14 +18,14 @@ from fxsim.integers import Array
 
 
 def planned(p: Planner, v: Value) -> None:
-    """Emit the steps of one value: its fast rule where the ranges prove it exact, else the table's own rule."""
+    """Emit the steps of one value: its fast rule where the ranges prove it exact, else the table's own."""
     rule = RULES.get(type(v.op))
     if rule is None or not rule(p, v):
         exact_rule(p, v)
 
 
 def fuse(p: Planner) -> None:
-    """Defer values that their only reader computes along: a product before its bias, a clamp before its cast."""
+    """Defer what its only reader computes along: a product before its bias, a clamp before its cast."""
     for v in reversed(p.values):
         if (
             isinstance(v, Value)

@@ -14,7 +14,7 @@ from fxsim.graph import Node, Value
 from fxsim.integers import Array, to_object
 from fxsim.ops.lookup import count_levels
 
-# Fewer thresholds than this are compared one by one; up to LOOKUP codes in all, a table is faster than a search.
+# Up to COMPARED thresholds are compared one by one; up to LOOKUP codes in all, a table beats a search.
 COMPARED, LOOKUP = 8, 1 << 20
 
 
@@ -88,7 +88,7 @@ def _compared(p: Planner, v: Value, levels: Array, falling: Array, channels: Arr
     # sign * x >= sign * level counts both directions; levels beyond the range must not be rounded into it.
     sign = np.where(falling, -1, 1)[:, None]
     lo, hi = x.type.bounds
-    # The operand is a multiple of 2**step, and so is the first code that meets a level: such codes fit the carrier.
+    # The operand is a multiple of 2**step, and so is the first code that meets a level: it fits the carrier.
     step = int(c.unit(x.type).min())
     wide = to_object(levels)
     wide = np.where(falling[:, None] != 0, (wide >> step) << step, -((-wide >> step) << step))

@@ -23,7 +23,7 @@ _BOUNDS = (ops.Max, ops.Min)
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """How a product should leave its sum for the cast that follows: the point (per column), and half an LSB added."""
+    """How a product should leave its sum for the cast that follows: the point per column, and half an LSB."""
 
     point: Array
     half: Array
@@ -49,7 +49,7 @@ def _varying(p: Planner, v: Value) -> Node | None:
 
 
 def _analyse(p: Planner, v: Value, through: Node | None = None) -> tuple[FloatCast | None, Node]:
-    """How floats do a cast and the deferred bounds before it (and `through`), and the value these start from."""
+    """How floats do a cast and the deferred bounds before it (and `through`), and where they start."""
     x = base = v.args[0]
     bounds: list[tuple[Any, Array]] = []
     while (
@@ -66,7 +66,7 @@ def _analyse(p: Planner, v: Value, through: Node | None = None) -> tuple[FloatCa
 
 
 def want(p: Planner, v: Node, n: int) -> Wanted | None:
-    """What the one cast that reads the product v (through deferred bounds) wants, per column of n; else None."""
+    """What the one cast that reads the product v (through deferred bounds) wants per column of n, or None."""
     reader = p.only_reader(v)
     while reader is not None and reader in p.deferred and isinstance(reader.op, _BOUNDS):
         reader = p.only_reader(reader)
@@ -127,7 +127,7 @@ def cast(p: Planner, v: Value) -> bool:
 
 
 def accumulate(p: Planner, v: Value) -> bool:
-    """A plain sum where no prefix can round or leave the format; else one add and one cast per element, in order."""
+    """A plain sum where no prefix can round or leave the format, else an add and a cast per element."""
     (x,) = v.args
     op: Any = v.op
     axis = op.axis % x.type.ndim

@@ -1,8 +1,8 @@
 """A plan: the graph as NumPy calls on preallocated, batch-last buffers, each value in a carrier proven exact.
 
-Buffers have shape (elements, lanes): one row per element of a tensor, one lane per sample of a chunk. So every
-elementwise call runs over long contiguous rows, wiring is a choice of rows, and a constant matrix product is
-one BLAS call per chunk.
+Buffers have shape (elements, lanes): one row per element of a tensor, one lane per sample of a chunk. So
+every elementwise call runs over long contiguous rows, wiring is a choice of rows, and a constant matrix
+product is one BLAS call per chunk.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LEAST_LANES, MOST_LANES = 16, 4096
 
 @dataclass(eq=False)
 class Buffer:
-    """`rows` of numbers and `ones` further rows that always hold 1 (a matrix product folds its bias into them)."""
+    """`rows` of numbers and `ones` further rows that always hold 1 (a product reads its bias there)."""
 
     rows: int
     dtype: np.dtype[Any]
@@ -57,10 +57,10 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Loc:
-    """Where a value lives: element i is row `rows[i]` of the buffer, which holds (raw + offset * half) * 2**-point.
+    """Where a value lives: element i is row `rows[i]` of the buffer, as (raw + offset * half) * 2**-point.
 
-    `point` is one int or one per element. `offset` is 1 or -1 where half an LSB of the following cast was already
-    added or taken away, else 0.
+    `point` is one int or one per element. `offset` is 1 or -1 where half an LSB of the following cast was
+    already added or taken away, else 0.
     """
 
     buffer: Buffer

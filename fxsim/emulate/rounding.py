@@ -23,8 +23,9 @@ _clip: Any = getattr(getattr(getattr(np, "_core", None), "umath", None), "clip",
 class FloatCast:
     """A cast that floats of `dtype` do exactly, as what is done to x in units of the new LSB.
 
-    Arrays of the tensor's shape: `shift` (bits dropped), `half` (half an LSB in raw units of the source, 0 where
-    nothing is dropped), `low`, `high` (bounds on the rounded integer), `width`, `bottom`, `top` (of the format).
+    Arrays of the tensor's shape: `shift` (bits dropped), `half` (half an LSB in raw units of the source,
+    0 where nothing is dropped), `low`, `high` (bounds on the rounded integer), `width`, `bottom`, `top` (of
+    the format).
     """
 
     dtype: np.dtype[Any]
@@ -66,8 +67,10 @@ class Interval:
 def float_cast(
     op: Any, src_frac: int, base: Interval, bounds: Any = (), x: Interval | None = None
 ) -> FloatCast | None:
-    """The cast of codes in `base` at `src_frac`, after `bounds` [(np.maximum or np.minimum, constant)]; None if floats
-    would not be exact. `x` is the interval after the bounds."""
+    """The cast of codes in `base` at `src_frac` after `bounds`; None if floats would not be exact.
+
+    `bounds` lists (np.maximum or np.minimum, constant), `x` is the interval after them.
+    """
     x = x or base
     shape = base.lo.shape
     frac, width, signed = (np.asarray(a, np.int64) for a in op.parameters(shape))
@@ -111,7 +114,8 @@ def float_cast(
     if any(d is None for d in needs):
         return None
     return FloatCast(
-        c.widest(*(d for d in needs if d is not None)), _one_sided(op.rounding, bool(np.all(x.lo >= 0))), wraps, rounds,
+        c.widest(*(d for d in needs if d is not None)),
+        _one_sided(op.rounding, bool(np.all(x.lo >= 0))), wraps, rounds,
         bool(np.any(cut_low) or np.any(cut_high)), shift, half,
         -_loosened(-low, cut_low), _loosened(high, cut_high), width, bottom, top,
     )  # fmt: skip

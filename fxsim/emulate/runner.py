@@ -68,7 +68,7 @@ def evaluate(graph: Graph, raw: list[Array]) -> dict[Node, Array]:
 
 
 def plan(graph: Graph, targets: Sequence[Node] | None = None) -> Plan:
-    """The graph's plan for these values (its outputs, by default), made once and kept as long as the graph lives."""
+    """The graph's plan for these values (its outputs by default), made once and kept while it lives."""
     targets = list(graph.outputs if targets is None else targets)
     key = id(graph)
     entry = _plans.get(key)

@@ -35,7 +35,7 @@ def prepare(node: Node, *operands: Array) -> tuple[Array, ...]:
 
 
 def _spread(node: Value, *operands: Array) -> list[Array]:
-    """Insert axes after the batch so that operands of different ranks broadcast as NumPy aligns them, at the right."""
+    """Insert axes after the batch so that operands of different ranks broadcast aligned at the right."""
     ndim = node.type.ndim
     return [o.reshape(o.shape[:1] + (1,) * (ndim + 1 - o.ndim) + o.shape[1:]) for o in operands]
 
@@ -68,7 +68,7 @@ def _neg(_: Any, v: Value, a: Array) -> Array:
 @numpy_rules.rule(ops.Shift)
 def _shift(_: Any, v: Value, a: Array) -> Array:
     k = v.op.bits  # type: ignore[attr-defined]
-    return a << k if k >= 0 else a >> -k
+    return np.asarray(a << k if k >= 0 else a >> -k)
 
 
 @numpy_rules.rule(ops.Scale)

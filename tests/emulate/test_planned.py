@@ -37,7 +37,7 @@ def samples(t: TensorType, n: int, rng: np.random.Generator) -> np.ndarray[Any, 
 
 
 def check(graph: Graph, rng: np.random.Generator, n: int = 37) -> Graph:
-    """Every value of the graph as a target, then the outputs alone (where more is fused): all equal the table's."""
+    """Every value as a target, then the outputs alone (where more is fused): all equal the exact table's."""
     from fxsim.integers import exact
 
     raw = [exact(samples(i.type, n, rng)) for i in graph.inputs]
@@ -109,7 +109,7 @@ def test_every_code_of_a_fused_layer(rounding: Rounding, overflow: Overflow) -> 
 
 @pytest.mark.parametrize("k", [1024, 1025, 1040])
 def test_bound_of_a_product_is_strict(k: int, rng: np.random.Generator) -> None:
-    """Extremes of 8 by 8 bits: 1024 terms reach 2**24, one more is odd beyond it and float32 would miss it."""
+    """Extremes of 8 by 8 bits: 1024 terms reach 2**24, beyond which float32 would miss odd sums."""
     weights = np.full((k, 2), -128.0)
     weights[-1, 1] = 127.0
     graph = trace(lambda x: x @ weights, fxsim.SQ(8, 0), shape=(k,))
@@ -294,6 +294,19 @@ def test_per_element_ranges_and_strides(rng: np.random.Generator) -> None:
     )
 
 
+def step(k: int, a: Tensor, b: Tensor, rng: np.random.Generator) -> Tensor:
+    """The k-th kind of random elementwise step."""
+    if k == 10:
+        rounding, overflow = list(Rounding)[rng.integers(8)], list(Overflow)[rng.integers(5)]
+        return a.cast(Format(int(rng.integers(1, 9)), int(rng.integers(-2, 5)), True, rounding, overflow))
+    kinds: list[Callable[[], Tensor]] = [
+        lambda: a + b, lambda: a - b, lambda: a * b, lambda: maximum(a, b), lambda: minimum(a, 0.25),
+        lambda: a.relu(), lambda: -a, lambda: a << int(rng.integers(-3, 4)), lambda: select(a < b, a, b),
+        lambda: a[:, ::-1],
+    ]  # fmt: skip
+    return kinds[k]()
+
+
 @settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_deep_expressions(seed: int) -> None:
@@ -307,14 +320,7 @@ def test_deep_expressions(seed: int) -> None:
             k = int(rng.integers(0, 11))
             if max(a.type.max_width, b.type.max_width) > 70:
                 k = 10
-            z = [
-                lambda: a + b, lambda: a - b, lambda: a * b, lambda: maximum(a, b), lambda: minimum(a, 0.25),
-                lambda: a.relu(), lambda: -a, lambda: a << int(rng.integers(-3, 4)), lambda: select(a < b, a, b),
-                lambda: a[:, ::-1],
-                lambda: a.cast(Format(int(rng.integers(1, 9)), int(rng.integers(-2, 5)), True,
-                               list(Rounding)[rng.integers(8)], list(Overflow)[rng.integers(5)])),
-            ][k]()  # fmt: skip
-            pool.append(z)
+            pool.append(step(k, a, b, rng))
         return tuple(pool[-3:])
 
     check(trace(net, Format(6, 3), Format(9, 5, False), shape=(2, 3)), rng, 19)
