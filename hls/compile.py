@@ -44,8 +44,8 @@ class Compiled:
 def compile_graphs(graphs: Sequence[Graph], optimize: int = 0) -> list[Compiled]:
     """One callable per graph, all from one shared library built by g++ -O`optimize`.
 
-    The library is kept in the cache folder under a digest of its sources, headers and compiler, so that a second
-    call is a load. Raises RuntimeError where g++ is missing or refuses the code.
+    The library is kept in the cache folder under a digest of its sources, headers and compiler, so that a
+    second call is a load. Raises RuntimeError where g++ is missing or refuses the code.
     """
     texts, found = [], []
     for k, g in enumerate(graphs):
@@ -63,7 +63,7 @@ def compile_graphs(graphs: Sequence[Graph], optimize: int = 0) -> list[Compiled]
 
 
 def shared_library(units: Sequence[str], optimize: int = 0) -> Path:
-    """The shared library of these C++ sources, from the cache or built there; it appears whole or not at all."""
+    """The shared library of these C++ sources, found in the cache or built there, whole or not at all."""
     flags = [*FLAGS, f"-O{optimize}"]
     headers = [p.read_text() for p in sorted(INCLUDE.glob("*.h"))]
     key = digest(compiler_version(), *flags, *headers, *units)
@@ -131,7 +131,7 @@ def digest(*parts: str) -> str:
 
 
 def cache_folder() -> Path:
-    """$FXSIM_CACHE, else ~/.cache/fxsim; created if missing. OSError names the variable where it cannot be written."""
+    """$FXSIM_CACHE, else ~/.cache/fxsim, created if missing; OSError where it cannot be written."""
     named = os.environ.get("FXSIM_CACHE")
     folder = Path(named).expanduser() if named else Path.home() / ".cache" / "fxsim"
     try:

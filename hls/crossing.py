@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fxsim.emulate.runner import check_raw
+from fxsim.emulate.feed import check_raw
+from fxsim.emulate.table import is_wide
 from fxsim.graph import Graph
-from fxsim.integers import Array, exact, to_object
+from fxsim.integers import Array, to_object
 from hls.lower import Port
 
 INT64_BITS = 63
@@ -40,17 +41,18 @@ def buffer(batch: int, port: Port) -> Array:
 
 
 def from_c(data: Array, port: Port) -> Array:
-    """Codes (batch, *shape) from a filled buffer."""
+    """Codes (batch, *shape) from a filled buffer: int64, or Python integers where the type needs them."""
     n = limbs(port)
     if n:
         whole = (data.astype(object) << to_object(np.arange(n) * 32)).sum(axis=-1)
         top = 1 << (32 * n)
         data = np.where(whole >= top >> 1, whole - top, whole)
-    return exact(data[:, : port.type.size].reshape(len(data), *port.type.shape))
+    codes = data[:, : port.type.size].reshape(len(data), *port.type.shape)
+    return to_object(codes) if is_wide(port.type) else codes.astype(np.int64)
 
 
 def batched(graph: Graph, given: Sequence[Any]) -> tuple[list[Array], bool]:
-    """Inputs with a batch axis, and whether they came without one; ValueError names the input of another shape."""
+    """Inputs with a batch axis, and whether they came without one; ValueError for another shape."""
     if len(given) != len(graph.inputs):
         raise TypeError(f"the graph has {len(graph.inputs)} inputs, but {len(given)} were given")
     arrays, single = [], True
@@ -73,7 +75,7 @@ def batched(graph: Graph, given: Sequence[Any]) -> tuple[list[Array], bool]:
 def call(
     function: Any, graph: Graph, arrays: Sequence[Array], inputs: Sequence[Port], outputs: Sequence[Port]
 ) -> list[Array]:
-    """One C call `function(in, out, batch)` on checked raw inputs with a batch axis; codes of every output."""
+    """One C call `function(in, out, batch)` on raw inputs with a batch axis; codes of every output."""
     raw = [check_raw(a, node) for a, node in zip(arrays, graph.inputs, strict=True)]
     batch = len(raw[0]) if raw else 1
     sources = [to_c(r, p) for r, p in zip(raw, inputs, strict=True)]
@@ -88,7 +90,7 @@ def pointers(arrays: Sequence[Array]) -> Any:
 
 
 def entry(name: str, call: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> str:
-    """C++ of `name(in, out, batch)`: crosses each sample into arrays, runs `call`, crosses the results back."""
+    """C++ of `name(in, out, batch)`: each sample crosses into arrays, through `call`, and back."""
     lines = [f'extern "C" void {name}(const void *const *in, void *const *out, long batch) {{']
     lines += [f"    static {p.code} {p.name}[{p.size}];" for p in (*inputs, *outputs)]
     lines.append("    for (long s = 0; s < batch; s++) {")

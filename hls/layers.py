@@ -1,9 +1,9 @@
-"""The generated hls4ml layer: several inputs and outputs of given types, and one C++ function between their codes."""
+"""The generated hls4ml layer: inputs and outputs of given types, and one C++ function between their codes."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from hls4ml.backends import get_backend
 from hls4ml.backends.template import FunctionCallTemplate
@@ -16,9 +16,9 @@ from hls.plan import Layer
 
 
 class FxsimBlock(hls4ml_layers.Layer):
-    """An hls4ml layer whose outputs `fx_outputs` = [(shape, precision), ..] come from the C++ function `fx_function`."""
+    """An hls4ml layer: `fx_outputs` = [(shape, precision), ..] come from the C++ function `fx_function`."""
 
-    _expected_attributes = [
+    _expected_attributes: ClassVar = [
         Attribute("fx_function", value_type=str),
         Attribute("fx_outputs", value_type=list),
     ]
@@ -34,7 +34,7 @@ class FxsimBlock(hls4ml_layers.Layer):
                 f"layer{{index}}{tail}_t",
                 convert(precision),
             )
-            # hls4ml defines the types that it finds among the attributes, and keeps one for the last output only.
+            # hls4ml defines the types it finds among the attributes, where it puts the last output only.
             self.set_attr(f"output{k}_t", self.get_output_variable(self.outputs[k]).type)
 
 

@@ -1,4 +1,4 @@
-"""The hls4ml ModelGraph of a plan: layer dictionaries in, exact types verified, generated headers written with it."""
+"""The hls4ml ModelGraph of a plan: layer dictionaries in, types verified, generated headers written too."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from hls.plan import Layer, Plan
 
 SETTINGS = "hls4ml_config.yml"
 WIDE = 256
-"""Lanes beyond this many bits, or points so far off, may have intermediate types beyond the 1,024 that ap_fixed allows by default."""
+"""Wider lanes, or points further off, may need types beyond ap_fixed's default limit of 1,024 bits."""
 
 
 class FxsimModel(ModelGraph):
     """hls4ml's ModelGraph whose project also gets `fx_files` {path in the project: text}, at every write.
 
-    Headers of generated layers belong to this project alone, which is why they are not registered as sources of the
-    backend: it would copy them into every project of the process.
+    Headers of generated layers belong to this project alone, which is why they are not registered as sources
+    of the backend: it would copy them into every project of the process.
     """
 
     fx_files: Mapping[str, str] = {}
@@ -38,7 +38,7 @@ class FxsimModel(ModelGraph):
     fx_wide: bool = False
 
     def write(self) -> None:
-        """The hls4ml project, then the generated headers and the entry for raw codes, under a stamp of the content."""
+        """The hls4ml project with the generated headers and the raw entry, under a stamp of its content."""
         super().write()
         folder = Path(self.config.get_output_dir())
         for path, text in self.fx_files.items():
@@ -64,7 +64,7 @@ class FxsimModel(ModelGraph):
         self.config.config["Stamp"] = stamp
 
     def _compile(self) -> None:
-        """Load the compiled project. RuntimeError where its folder is gone or holds another project by now."""
+        """Load the compiled project; RuntimeError where its folder holds another project by now."""
         folder, stamp = Path(self.config.get_output_dir()), self.config.config["Stamp"]
         script = folder / "build_lib.sh"
         if not script.exists() or f"LIB_STAMP={stamp}\n" not in script.read_text():

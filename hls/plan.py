@@ -1,4 +1,4 @@
-"""A graph as a list of hls4ml layers: its own where they are exact, generated ones for the runs between them."""
+"""A graph as a list of hls4ml layers: its own where they are exact, generated ones for the runs between."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ DOUBLE_BITS = 53
 
 # hls4ml keeps a layer's outputs among its attributes, so that an output may not have an attribute's name ...
 ATTRIBUTES = frozenset(
-    "name class_name input inputs outputs index trace weight bias weight_data bias_data data_format n_in n_out "
-    "n_elem activation input_shape target_shape strategy reuse_factor fx_function fx_outputs include_header "
-    "function_cpp config_cpp result_t input_t accum_t weight_t bias_t index_t type_name".split()
+    """
+    name class_name input inputs outputs index trace weight bias weight_data bias_data data_format n_in
+    n_out n_elem activation input_shape target_shape strategy reuse_factor fx_function fx_outputs
+    include_header function_cpp config_cpp result_t input_t accum_t weight_t bias_t index_t type_name
+    """.split()  # noqa: SIM905
 )
 # ... and its C++ has variables and types with names of this form.
 NUMBERED = re.compile(r"(w|b|s|z|t|layer|config|input|output|in|out)\d+(_.*)?")
@@ -32,8 +34,8 @@ NUMBERED = re.compile(r"(w|b|s|z|t|layer|config|input|output|in|out)\d+(_.*)?")
 class Layer:
     """One hls4ml layer: `kind` is dense, relu, reshape or custom; `formats` are the types of its outputs.
 
-    dense: `weight` (n_in, n_out) and `bias` raw integers with their formats, `accumulator` wide enough to lose
-    nothing. custom: `graph` is the run as a graph of its own, one port per input and output.
+    dense: `weight` (n_in, n_out) and `bias` raw integers with their formats, `accumulator` wide enough to
+    lose nothing. custom: `graph` is the run as a graph of its own, one port per input and output.
     """
 
     kind: str
@@ -51,7 +53,7 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Layers in an order of execution, the layer of each graph output (it has no other tensor), every port's type."""
+    """Layers in an order of execution, the layer of each graph output (its only tensor), every type."""
 
     values: tuple[Node, ...]
     nodes: tuple[Input, ...]
@@ -100,7 +102,7 @@ class Planner:
         return Plan(values, nodes, tuple(inputs), tuple(layers), tuple(layers[k] for k in ends), self.formats)
 
     def port(self, o: Node, name: str) -> int:
-        """The index of a layer whose only tensor is the output o, read by nothing else; a copy where there is none."""
+        """The layer whose only tensor is the output o, read by nothing else; a copy where there is none."""
         for k, layer in enumerate(self.layers):
             if layer.outputs == (o,) and layer.kind != "reshape":
                 if self.graph.outputs.count(o) == 1 and not self.readers[o]:
@@ -141,7 +143,7 @@ class Planner:
             used.append(v)
 
     def quantized(self, used: list[Value], source: Format) -> tuple[Value, Format]:
-        """The end of the chain, with a cast that the assignment of a `source` does exactly; the type of that end."""
+        """The end of the chain, with a cast that the assignment of a `source` does exactly; its type."""
         v = self.follow(used, ops.Cast)
         fmt = None if v is None else assignable(v, source)
         if v is None or fmt is None:
@@ -193,7 +195,7 @@ class Planner:
         return Layer("relu", self.label(used) or "relu", (x,), (end,), (fmt,)), used
 
     def reshape(self, v: Value) -> tuple[Layer, list[Value]] | None:
-        """A Reshape that feeds a layer of hls4ml's own; elsewhere arrays are flat and it is part of the run."""
+        """A Reshape that feeds a layer of hls4ml's own; elsewhere arrays are flat and it joins the run."""
         if not isinstance(v.op, ops.Reshape) or self.run or v in self.graph.outputs or not v.type.ndim:
             return None
         if not any(self.dense(r) or self.relu(r) for r in self.readers[v]):
@@ -229,7 +231,7 @@ def assignable(v: Value, source: Format) -> Format | None:
 def custom(
     graph: Graph, name: str, run: Sequence[Value], inputs: tuple[Node, ...], outputs: Sequence[Node]
 ) -> Layer:
-    """The run as a layer; its constants come with it. A run of constants reads the graph's first input, unused."""
+    """The run as a layer with its constants. A run of constants reads the graph's first input, unused."""
     inputs = tuple(a for a in inputs if not is_constant(a)) or graph.inputs[:1]
     ports = {a: Input(a.type, f"x{k}") for k, a in enumerate(inputs)}
     new: dict[Node, Node] = dict(ports)

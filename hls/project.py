@@ -35,7 +35,7 @@ class Project:
     plan: Plan
 
     def compile(self) -> None:
-        """Compile the C simulation with g++ (from the cache where the sources are known). RuntimeError on failure."""
+        """Compile the C simulation with g++, or find it in the cache. RuntimeError on failure."""
         self.model._compile()
 
     def predict(self, *x: Any) -> Any:
@@ -54,7 +54,7 @@ class Project:
         return _result(out, single)
 
     def predict_raw(self, *raw: Any) -> Any:
-        """Raw integers in, raw integers out, as Graph.run_raw, through the C simulation; lanes of any width."""
+        """Raw integers in, raw integers out, as Graph.run_raw, by the C simulation; lanes of any width."""
         arrays, single = batched(self.graph, raw)
         return _result(self._simulate(arrays), single)
 
@@ -67,7 +67,7 @@ class Project:
         return call(function, self.graph, raw, *raw_ports(self.plan))
 
     def layers(self) -> list[dict[str, str]]:
-        """Per layer: its name, whether hls4ml's own layer or a generated one does it, and its result types."""
+        """Per layer: its name, whether it is hls4ml's own or a generated one, and its types."""
         own = {"dense": "Dense", "relu": "Activation (relu)", "reshape": "Reshape"}
         return [
             {
@@ -91,13 +91,14 @@ def export(
 ) -> Project:
     """Write the graph as an hls4ml project into `folder`; nothing is compiled yet.
 
-    Dense layers, ReLU with its quantizer and reshapes are hls4ml's own, with types that lose nothing; every run of
-    values between them is one generated layer registered by hls4ml's extension API. `name` names the top function
-    (default: the graph's name). The folder is replaced at once, and only if it is new, empty or an earlier project.
+    Dense layers, ReLU with its quantizer and reshapes are hls4ml's own, with types that lose nothing; every
+    run of values between them is one generated layer registered by hls4ml's extension API. `name` names the
+    top function (default: the graph's name). The folder is replaced at once, and only if it is new, empty or
+    an earlier export.
 
-    Raises FileExistsError for a folder of other content, NotADirectoryError or PermissionError where it cannot be
-    made, ValueError for an unknown backend or a graph without inputs, RuntimeError where hls4ml is missing or
-    changed a type that was asked for.
+    Raises FileExistsError for a folder of other content, NotADirectoryError or PermissionError where it
+    cannot be made, ValueError for an unknown backend or a graph without inputs, RuntimeError where hls4ml is
+    missing or changed a type that was asked for.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {BACKENDS}, not {backend!r}")
@@ -114,7 +115,7 @@ def export(
 
 
 def _hls4ml() -> Any:
-    """The function that makes the ModelGraph; RuntimeError that says what to install where hls4ml is missing."""
+    """The function that makes the ModelGraph; RuntimeError that says what to install without hls4ml."""
     try:
         from hls.model import model_graph
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""Casts in C++: an assignment to an ap_fixed variable wherever ap_fixed has the mode, integer code elsewhere."""
+"""Casts in C++: an assignment to an ap_fixed variable where ap_fixed has the mode, integer code elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hls.lower.code import Code
 def cast_code(
     op: Cast, src_frac: int, code: Code, frac: int, width: int, signed: int
 ) -> Callable[[str], str]:
-    """Text of the cast of a code of type `code` with `src_frac` fraction bits to one (frac, width, signed)."""
+    """Text of the cast from type `code` with `src_frac` fraction bits to one (frac, width, signed)."""
     if width == 0:
         return lambda x: "0"
     shift = src_frac - frac

@@ -1,4 +1,4 @@
-"""C++ text of one function: declarations, index expressions and names; a tensor is an array and an index map into it."""
+"""C++ text of one function; a tensor is an array and an index map into it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from fxsim.integers import Array, array_digest
 from fxsim.types import TensorType
 
 RESERVED = frozenset(
-    "alignas alignof and asm auto bitand bitor bool break case catch char class compl const constexpr continue "
-    "decltype default delete do double else enum explicit export extern false float for friend goto if inline int "
-    "long main mutable namespace new noexcept not nullptr operator or private protected public register return short "
-    "signed sizeof static struct switch template this throw true try typedef typename union unsigned using virtual "
-    "void volatile while xor std fx nnet i j k n o".split()
+    """
+    alignas alignof and asm auto bitand bitor bool break case catch char class compl const constexpr
+    continue decltype default delete do double else enum explicit export extern false float for friend
+    goto if inline int long main mutable namespace new noexcept not nullptr operator or private
+    protected public register return short signed sizeof static struct switch template this throw true
+    try typedef typename union unsigned using virtual void volatile while xor std fx nnet i j k n o
+    """.split()  # noqa: SIM905
 )
 
 
@@ -58,7 +60,7 @@ def signed_for(*codes: Code, spare: int = 0) -> Code:
 
 @dataclass(frozen=True, eq=False)
 class Elements:
-    """A tensor in C++: element e is array[at[e]], of type `code`. Wiring ops change `at` only and cost nothing.
+    """A tensor in C++: element e is array[at[e]], of type `code`. Wiring changes `at` only and is free.
 
     A constant has `values` instead of an array until something reads it.
     """

@@ -27,16 +27,17 @@ class Port:
 
 
 def source(graph: Graph, name: str) -> str:
-    """Header text of `void name(const in_t x[..], .., out_t y[..], ..)` over raw codes, inputs before outputs.
+    """Header text of `void name(const in_t x[..], .., out_t y[..], ..)` over raw codes, inputs first.
 
-    Each array holds the codes of one tensor in the narrowest ap_int or ap_uint that holds all of them; nothing is
-    lost but in casts. Needs fx_ops.h and ap_types beside it. Raises ValueError where `name` is no C++ identifier.
+    Each array holds the codes of one tensor in the narrowest ap_int or ap_uint that holds them all; nothing
+    is lost but in casts. Needs fx_ops.h and ap_types beside it. ValueError where `name` is no C++ identifier.
     """
     function, inputs, outputs = _lowered(graph, name)
     arguments = [p.declaration(True) for p in inputs] + [p.declaration(False) for p in outputs]
     guard = f"{name.upper()}_H_"
     lines = [
-        f"// Generated from graph {graph.name} ({len(graph.values)} values). Codes are raw integers: value = raw / 2**frac.",
+        f"// Generated from graph {graph.name} ({len(graph.values)} values).",
+        "// Codes are raw integers: value = raw / 2**frac.",
         f"#ifndef {guard}",
         f"#define {guard}",
         "",

@@ -177,7 +177,7 @@ def _div(f: Function, v: Value, a: Elements, b: Elements) -> Elements:
 
 
 def common(*operands: Elements) -> Callable[[str], str]:
-    """Operands brought to one type for comparison and bit operations, where ap_int's mixed forms cannot be trusted."""
+    """Operands brought to one type, so that no rule for mixed signs is needed."""
     codes = {e.code for e in operands}
     wide = signed_for(*codes)
     return lambda x: x if len(codes) == 1 else f"{wide}({x})"
@@ -237,7 +237,7 @@ def _threshold(f: Function, v: Value, a: Elements) -> Elements:
     op: Any = v.op
     lo, hi = v.args[0].type.bounds
     falling = op.falling.array.tolist()
-    # Levels beyond the operand's range are met always or never: bring them to its edges, so that they stay narrow.
+    # Levels beyond the operand's range are met always or never: at its edges they are as narrow as it.
     levels = np.array(
         [
             [min(max(t, lo - f), hi + 1 - f) for t in row]

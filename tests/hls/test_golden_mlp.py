@@ -1,4 +1,4 @@
-"""A 16-64-32-32-5 MLP as hls4ml 1.3 computed it, wrapping 16-bit accumulators included: emulator and compiled C++."""
+"""A 16-64-32-32-5 MLP with 16-bit accumulators as hls4ml 1.3 computed it: emulator and compiled C++."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOLDERS = [DATA, *(Path(f) for f in [os.environ.get("FXSIM_GOLDEN")] if f)]
 
 
 def mlp(golden: dict[str, np.ndarray]) -> Graph:
-    """The network by hls4ml's rule: each product cast to accum_t, added to the bias in order, cast to result_t."""
+    """The network by hls4ml's rule: products cast to accum_t, added to the bias in order, cast again."""
     types = json.loads(str(golden["types_json"]))
 
     def dense(x: Tensor, name: str) -> Tensor:

@@ -132,8 +132,9 @@ def accumulate_cases() -> Iterator[Case]:
     modes = [
         (r, o, n) for r in Rounding for o, n in ((Overflow.WRAP, 0), (Overflow.SAT, 0), (Overflow.WRAP_SM, 0))
     ]
-    for rounding, overflow, n in [*modes, (Rounding.RND, Overflow.SAT_SYM, 0), (Rounding.RND, Overflow.SAT_ZERO, 0),
-                                  (Rounding.TRN, Overflow.WRAP, 2), (Rounding.TRN, Overflow.WRAP_SM, 2)]:  # fmt: skip
+    modes += [(Rounding.RND, o, 0) for o in (Overflow.SAT_SYM, Overflow.SAT_ZERO)]
+    modes += [(Rounding.TRN, o, 2) for o in (Overflow.WRAP, Overflow.WRAP_SM)]
+    for rounding, overflow, n in modes:
         for x in (Format(4, 2, True), Format(4, 3, False), Format(7, 7, True)):
             fmt = Format(4, 3, True, rounding, overflow, n)
             g = trace(lambda a, fmt=fmt: a.accumulate(fmt), x, shape=(5,), name="g")
@@ -182,7 +183,7 @@ def wide_cases() -> Iterator[Case]:
 
 
 def cast_cases() -> Iterator[Case]:
-    """Every rounding with every overflow (and N), from 6-bit sources, to narrower, coarser and finer formats."""
+    """Every rounding with every overflow (and N), from 6-bit sources to narrower, coarser, finer formats."""
     overflows = [(o, 0) for o in Overflow] + [
         (o, n) for o in (Overflow.WRAP, Overflow.WRAP_SM) for n in (1, 3)
     ]
