@@ -1,4 +1,4 @@
-"""A graph as a pipelined Amaranth component with valid/ready streams: every register placed before elaboration."""
+"""A graph as a pipelined Amaranth component with valid/ready streams; its registers are placed when built."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 
 from fxsim.graph import Graph, Node
@@ -37,7 +37,7 @@ def build(
 
     max_depth_per_stage  adders of logic depth between registers, at least 1; None: one combinational stage
     name                 of the Verilog module; default: the graph's
-    adder_depth          depth limit of constant matrix products, as `rtl.shift_add.solve` takes it: "min", None, int
+    adder_depth          depth limit of constant matrix products, as `rtl.shift_add.solve` takes it
 
     Raises ValueError for an unknown schedule, a depth below 1, or a graph without input or output elements.
     """
@@ -59,13 +59,16 @@ class Section(NamedTuple):
 class Core(wiring.Component):
     """Streams i and o around a pipeline; see `rtl.stream.handshake` for the protocol.
 
-    A sample taken at one clock edge is first offered `latency` edges later: one input register, one register after
-    each of the `stages`. Payloads are unsigned vectors with the lanes of `in_layout` and `out_layout`.
+    A sample taken at one clock edge is first offered `latency` edges later: one input register, one register
+    after each of the stages. Payloads are unsigned vectors with the lanes of `in_layout` and `out_layout`.
 
     adders     two-input adders, subtractors and negators of any width, rounding carries included
     depth      of the deepest path in adders, by the delay model (comparators 1, multiplexers 1/2, gates 1/4)
-    registers  bits, of inputs, between stages, of outputs, and valid
+    registers  bits, of inputs, between stages, of outputs, and valid, before Yosys drops what is never read
     """
+
+    # A core may be built for its figures only; Amaranth would warn that it was never elaborated.
+    _MustUse__silence = True
 
     def __init__(
         self, graph: Graph, max_depth_per_stage: float | None = 4, name: str | None = None,
@@ -85,11 +88,10 @@ class Core(wiring.Component):
         self.netlist = Netlist(adder_depth)
         self.names = Names(graph)
         self.outputs: list[tuple[Wire, int]] = []  # and their lane widths
-        for node, wires in zip(graph.outputs, lower(graph, self._input_wires(), self.netlist, self.names), strict=True):
+        lowered = lower(graph, self._input_wires(), self.netlist, self.names)
+        for node, wires in zip(graph.outputs, lowered, strict=True):
             self.outputs += [(w, node.type.max_width) for w in wires.ravel()]
         self.plan: Schedule = schedule([w.net for w, _ in self.outputs], max_depth_per_stage)
-        # A core may be built for its figures only; Amaranth would warn that it was never elaborated.
-        self._MustUse__silence = True
         super().__init__(stream.ports(self.in_layout.bits, self.out_layout.bits))
 
     def _input_wires(self) -> list[np.ndarray]:
@@ -121,11 +123,10 @@ class Core(wiring.Component):
     @cached_property
     def registers(self) -> int:
         inputs = sum(n.width for n in self.plan.nets if n.kind == "input")
-        outputs = sum(width for w, width in self.outputs if not w.is_constant)
-        return inputs + self.plan.registers + outputs + self.latency
+        return inputs + self.plan.registers + self.latency
 
     def report(self) -> list[dict[str, Any]]:
-        """Per outermost block, and per value outside blocks, that has logic: kind, formats, stages, adders, primitives."""
+        """Kind, formats, stages, adders, primitives of each outermost block, or value outside blocks."""
         rows = []
         for section in self.sections():
             nets = section.nets
@@ -155,8 +156,8 @@ class Core(wiring.Component):
         for position, nets in sorted(groups.items()):
             block, value = outer.get(position), graph.values[position]
             if block is not None:
-                inputs, outputs = block.inputs, block.outputs
-                made = Section(block.name, block.kind, [n.type for n in inputs], [n.type for n in outputs], [])
+                ins, outs = ([n.type for n in nodes] for nodes in (block.inputs, block.outputs))
+                made = Section(block.name, block.kind, ins, outs, [])
                 sections.setdefault(block.start, made).nets.extend(nets)
             else:
                 op, args = type(value.op).__name__, value.args
@@ -171,11 +172,9 @@ class Core(wiring.Component):
         lanes = []
         for wire, width in self.outputs:
             lane = Signal(width, name=f"lane{len(lanes)}")
-            m.d.comb += lane.eq(emitted.value(wire.net, self.plan.stages - 1) << wire.zeros)
+            m.d.comb += lane.eq(emitted.value(wire.net, self.plan.stages) << wire.zeros)
             lanes.append(lane)
-        payload = Signal(self.out_layout.bits, name="result", reset_less=True)
-        m.d.sync += payload.eq(Mux(advance, Cat(*lanes), payload))
-        m.d.comb += self.o.payload.eq(payload)
+        m.d.comb += self.o.payload.eq(Cat(*lanes))
         return m
 
     def verilog(self) -> str:
@@ -198,7 +197,8 @@ def _layout(what: str, nodes: Any, names: list[str]) -> Layout:
         if t.size:
             ports.append(Port(name, t.shape, t.max_width, t.bounds[0] < 0, t.frac))
     if not ports:
-        raise ValueError(f"{what} of the graph must have at least one element, not shapes {[n.type.shape for n in nodes]}")
+        shapes = [n.type.shape for n in nodes]
+        raise ValueError(f"{what} of the graph must have at least one element, not shapes {shapes}")
     return Layout(tuple(ports))
 
 

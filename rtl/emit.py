@@ -37,7 +37,7 @@ def _down(v: Value, k: int) -> Value:
     return out.as_signed() if v.shape().signed else out
 
 
-# kind -> expression of (net, operand values). The result is cut to the net's width, which its range proves exact.
+# kind -> expression of (net, operand values), to be cut to the net's width, which its range proves exact.
 EXPRESSION: dict[str, Callable[..., Value]] = {
     "shr": lambda net, a: _down(a, net.params[0]),
     "shl": lambda net, a: _up(a, net.params[0]),
@@ -60,7 +60,7 @@ EXPRESSION: dict[str, Callable[..., Value]] = {
 
 
 def name_of(net: Net, stage: int, plan: Schedule) -> str:
-    """Signal of a net as the logic of `stage` sees it: the net's name, with the stage where a register holds it."""
+    """A net's signal as the logic of `stage` sees it: its name, and the stage where a register holds it."""
     return net.name if stage == plan.stage[net] else f"{net.name}_s{stage}"
 
 
@@ -123,7 +123,7 @@ class Emitter:
 
 
 class Table(Elaboratable):
-    """One table as a module of its own: a case statement over the codes that differ from the commonest entry."""
+    """One table as a module of its own: cases for the codes that differ from the commonest entry."""
 
     def __init__(self, net: Net, name: str) -> None:
         self.items = net.params

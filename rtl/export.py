@@ -1,4 +1,4 @@
-"""A core as files for a user's own flow: Verilog, layout, stimulus and expected vectors, and a page on the ports."""
+"""A core as files for a user's own flow: Verilog, layout, stimulus, expected vectors, a page on ports."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from rtl.verify import vectors
 def write_project(
     core: Core, folder: str | os.PathLike[str], inputs_raw: Sequence[np.ndarray] | np.ndarray | None = None
 ) -> list[Path]:
-    """Write TOP.v, TOP.layout.json and README.md into `folder`, and with `inputs_raw` the vectors; returns the paths.
+    """Write TOP.v, TOP.layout.json, README.md and, with `inputs_raw`, vectors; returns the paths.
 
-    inputs_raw   raw integers, one array (n, *shape) per input of the graph (the bare array where there is one)
+    inputs_raw   raw integers, one array (n, *shape) per input of the graph (for one input the bare array)
     TOP.layout.json   lanes of both payloads, latency, adders, depth, register bits, and the report per block
     stimulus.hex, expected.hex   one line per sample: the payload as one hexadecimal number, for $readmemh
     stimulus.csv, expected.csv   one column per lane with its name in the first line, raw integers
 
-    Every file is written at once or not at all. Raises OSError that names the folder where it cannot be written, and
-    for `inputs_raw` what `Graph.run_raw` raises.
+    Every file is written at once or not at all. Raises OSError that names the folder where it cannot be
+    written, and for `inputs_raw` what `Graph.run_raw` raises.
     """
-    texts = {f"{core.top}.v": core.verilog(), f"{core.top}.layout.json": json.dumps(describe(core), indent=1) + "\n"}
+    description = json.dumps(describe(core), indent=1) + "\n"
+    texts = {f"{core.top}.v": core.verilog(), f"{core.top}.layout.json": description}
     count = 0
     if inputs_raw is not None:
         arrays = [inputs_raw] if isinstance(inputs_raw, np.ndarray) else list(inputs_raw)
@@ -105,7 +106,7 @@ def readme(core: Core, count: int, with_vectors: bool) -> str:
     ]
     for payload, layout in (("i__payload", core.in_layout), ("o__payload", core.out_layout)):
         lines += [
-            f"Lanes of `{payload}`, row-major, lane 0 in the lowest bits, each in two's complement if signed:",
+            f"Lanes of `{payload}`, row-major, lane 0 in the lowest bits, two's complement if signed:",
             "",
             "| tensor | shape | first bit | bits per lane | signed | value |",
             "|---|---|---|---|---|---|",
@@ -117,8 +118,9 @@ def readme(core: Core, count: int, with_vectors: bool) -> str:
         lines.append("")
     if with_vectors:
         lines += [
-            f"`stimulus` and `expected` hold {count} samples: `.hex` one payload per line (`$readmemh`), `.csv` one",
-            "raw integer per lane. Offer line k of the stimulus; output k must equal line k of the expected vectors.",
+            f"`stimulus` and `expected` hold {count} samples: `.hex` one payload a line (`$readmemh`),",
+            "`.csv` one raw integer per lane. Offer line k of the stimulus; output k must equal line k",
+            "of the expected vectors.",
             "",
         ]
     lines += [

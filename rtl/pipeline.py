@@ -1,4 +1,4 @@
-"""Pipelining: every net gets a stage by a delay model, and shared registers bring operands to the same stage."""
+"""Pipelining: every net gets a stage by a delay model; shared registers bring operands together."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ class Schedule:
     """When every live net is computed, and how long it must be kept.
 
     nets      the live nets, operands first
-    stage     per net, the stage (0, 1, ...) whose logic computes it; operands from earlier stages come by registers
+    stage     per net, the stage (0, 1, ...) that computes it; operands of earlier stages come by registers
     depth     per net, the adders of depth within its stage by which it is ready
-    until     per net, the last stage that reads it, through registers beyond its own
-    stages    number of stages; the outputs are all read at stages - 1
+    until     per net, the last stage at which it is read, by registers beyond its own; outputs are read at
+              `stages`, behind the output registers
+    stages    number of stages
     """
 
     nets: tuple[Net, ...]
@@ -27,11 +28,11 @@ class Schedule:
 
     @property
     def registers(self) -> int:
-        """Bits of the registers between stages."""
+        """Bits of the registers behind the stages, those of the outputs included."""
         return sum(n.width * (self.until[n] - self.first_register(n)) for n in self.nets)
 
     def first_register(self, net: Net) -> int:
-        """The last stage at which `net` needs no register of its own: it is computed, or sliced from its source's."""
+        """The last stage at which `net` needs no register: it is computed, or a slice of its source's."""
         s = self.stage[net]
         return max(s, min(self.until[net], self.until[net.args[0]])) if net.kind == "shr" else s
 
@@ -39,15 +40,19 @@ class Schedule:
 def schedule(outputs: Sequence[Net], max_depth: float | None) -> Schedule:
     """Stages for the nets that `outputs` need.
 
-    As soon as possible first, at most `max_depth` adders of depth per stage (None: one stage for all). Then every
-    net that has slack moves to the stage where the fewest register bits are needed; no stage is added.
+    As soon as possible first, at most `max_depth` adders of depth per stage (None: one stage for all). Then
+    nets that have slack move to later stages where that saves register bits; no stage is added.
     """
     nets = live(outputs)
     stage, depth = _soonest(nets, max_depth)
     last = max((stage[n] for n in outputs if not n.is_constant), default=0)
-    if max_depth is not None:
-        _move_later(nets, outputs, stage, depth, last, max_depth)
-    return Schedule(tuple(nets), stage, depth, _lifetimes(nets, outputs, stage, last), last + 1)
+    soonest = Schedule(tuple(nets), stage, depth, _lifetimes(nets, outputs, stage, last), last + 1)
+    if max_depth is None:
+        return soonest
+    stage, depth = dict(stage), dict(depth)
+    _move_later(nets, outputs, stage, depth, last, max_depth)
+    later = Schedule(tuple(nets), stage, depth, _lifetimes(nets, outputs, stage, last), last + 1)
+    return min(soonest, later, key=lambda plan: plan.registers)  # slices make the gain of a move an estimate
 
 
 def live(outputs: Sequence[Net]) -> list[Net]:
@@ -85,7 +90,7 @@ def _lifetimes(nets: list[Net], outputs: Sequence[Net], stage: dict[Net, int], l
     until = dict(stage)
     for net in outputs:
         if not net.is_constant:
-            until[net] = last
+            until[net] = last + 1
     for net in reversed(nets):
         if net.kind != "shr":
             for a in net.args:
@@ -95,9 +100,14 @@ def _lifetimes(nets: list[Net], outputs: Sequence[Net], stage: dict[Net, int], l
 
 
 def _move_later(
-    nets: list[Net], outputs: Sequence[Net], stage: dict[Net, int], depth: dict[Net, float], last: int, limit: float
+    nets: list[Net],
+    outputs: Sequence[Net],
+    stage: dict[Net, int],
+    depth: dict[Net, float],
+    last: int,
+    limit: float,
 ) -> None:
-    """Move nets to later stages where that saves register bits, last nets first; stage and depth change in place.
+    """Move nets to later stages where that saves register bits, last first; changes stage and depth.
 
     Slices move with their source, whose readers they pass on.
     """
@@ -127,9 +137,7 @@ def _move_later(
             stage[part], depth[part] = stage[net], depth[net]
 
 
-def _room(
-    readers: list[Net], at: int, stage: dict[Net, int], depth: dict[Net, float], limit: float
-) -> float:
+def _room(readers: list[Net], at: int, stage: dict[Net, int], depth: dict[Net, float], limit: float) -> float:
     """The depth within stage `at` by which a net must be ready for its readers there."""
     return min([depth[r] - DELAY[r.kind] for r in readers if stage[r] == at], default=limit)
 
@@ -140,6 +148,8 @@ def _gain(
     """Register bits saved by moving `net` to `target`, less those that its operands then need."""
     gain = net.width * (target - stage[net])
     for a in {a.args[0] if a.kind == "shr" else a for a in net.args if not a.is_constant}:
-        until = last if a in final else max((stage[r] for r in readers[a] if r is not net), default=stage[a])
+        until = (
+            last + 1 if a in final else max((stage[r] for r in readers[a] if r is not net), default=stage[a])
+        )
         gain -= a.width * (max(until, target) - max(until, stage[net]))
     return gain

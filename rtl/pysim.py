@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimulationResult:
-    """outputs: one array (n, *shape) per port of the layout; cycles: clock cycles run; latency: of the first sample."""
+    """outputs: one array (n, *shape) per port of the layout; cycles: clock cycles run.
+
+    latency: clock cycles from the first sample taken to the first result offered (None without samples).
+    """
 
     outputs: list[np.ndarray]
     cycles: int
@@ -21,13 +24,19 @@ class SimulationResult:
 
 
 def simulate(
-    core: Core, inputs: Any, *, idle: float = 0.0, backpressure: float = 0.0, seed: int = 0, max_cycles: int | None = None
+    core: Core,
+    inputs: Any,
+    *,
+    idle: float = 0.0,
+    backpressure: float = 0.0,
+    seed: int = 0,
+    max_cycles: int | None = None,
 ) -> SimulationResult:
     """Stream `inputs` (arrays as `Layout.pack` takes them) through the core, as many outputs as inputs.
 
-    Each cycle the source offers nothing with probability `idle` (an offer stays until it is taken) and the sink is
-    not ready with probability `backpressure`. Raises RuntimeError where an offered output changes or is withdrawn
-    before it is taken, or where the outputs are not complete after `max_cycles`.
+    Each cycle the source offers nothing with probability `idle` (an offer stays until it is taken) and the
+    sink is not ready with probability `backpressure`. Raises RuntimeError where an offered output changes
+    or is withdrawn before it is taken, or where the outputs are not complete after `max_cycles`.
     """
     from amaranth.sim import Simulator
 
@@ -35,20 +44,21 @@ def simulate(
     count = len(words)
     rng = np.random.default_rng(seed)
     limit = max_cycles or int((count + core.latency + 16) * 8 / ((1 - idle) * (1 - backpressure)))
-    taken_at: list[int] = []
-    given_at: list[int] = []
+    sent = 0
+    first_in: int | None = None
+    first_out: int | None = None
     received: list[int] = []
     faults: list[str] = []
     cycles = 0
 
     async def testbench(ctx: Any) -> None:
-        nonlocal cycles
+        nonlocal cycles, sent, first_in, first_out
         held: int | None = None
         offered = False
         while len(received) < count and cycles < limit:
-            if not offered and len(taken_at) < count and rng.random() >= idle:
+            if not offered and sent < count and rng.random() >= idle:
                 offered = True
-                ctx.set(core.i.payload, words[len(taken_at)])
+                ctx.set(core.i.payload, words[sent])
             ctx.set(core.i.valid, offered)
             ready = rng.random() >= backpressure
             ctx.set(core.o.ready, ready)
@@ -56,12 +66,14 @@ def simulate(
             if held is not None and (not valid or payload != held):
                 faults.append(f"an offered output was withdrawn or changed at cycle {cycles}")
                 return
+            if valid and first_out is None:
+                first_out = cycles
             held = payload if valid and not ready else None
             if valid and ready:
                 received.append(payload)
-                given_at.append(cycles)
             if offered and ctx.get(core.i.ready):
-                taken_at.append(cycles)
+                first_in = cycles if first_in is None else first_in
+                sent += 1
                 offered = False
             await ctx.tick()
             cycles += 1
@@ -77,4 +89,5 @@ def simulate(
     width = 4 * core.out_layout.words
     packed = np.frombuffer(b"".join(v.to_bytes(width, "little") for v in received), "<u4").astype(np.uint32)
     outputs = core.out_layout.unpack(packed.reshape(count, core.out_layout.words))
-    return SimulationResult(outputs, cycles, given_at[0] - taken_at[0] if count else None)
+    latency = None if first_in is None or first_out is None else first_out - first_in
+    return SimulationResult(outputs, cycles, latency)

@@ -8,17 +8,17 @@ from amaranth.lib.wiring import In, Out
 
 
 def ports(in_bits: int, out_bits: int) -> wiring.Signature:
-    """Streams `i` and `o` of plain unsigned vectors: i__payload, i__valid, i__ready, o__payload, o__valid, o__ready."""
+    """Streams `i` and `o` of plain unsigned vectors: ports i__payload, i__valid, i__ready, and so for o."""
     return wiring.Signature({"i": In(stream.Signature(in_bits)), "o": Out(stream.Signature(out_bits))})
 
 
 def handshake(m: Module, i: stream.Interface, o: stream.Interface, latency: int) -> Value:
     """The enable of every register of a pipeline of `latency` registers from i to o.
 
-    The pipeline advances whenever its last register is empty or taken: enable = o.ready or not o.valid. It takes one
-    sample per clock while it advances and holds every register, and so o.valid and o.payload, while it does not.
-    i.ready depends on o.ready in the same clock and never on i.valid; o.valid comes from a register. Reset empties
-    the pipeline; data registers need none.
+    The pipeline advances whenever its last register is empty or taken: enable = o.ready or not o.valid. It
+    takes one sample per clock while it advances and holds every register, and so o.valid and o.payload,
+    while it does not. i.ready depends on o.ready in the same clock and never on i.valid; o.valid comes from
+    a register. Reset empties the pipeline; data registers need none.
     """
     valid = Signal(latency, name="valid", reset_less=True)
     advance = Signal(name="advance")

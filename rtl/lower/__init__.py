@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fxsim import ops
+from fxsim import ops, ranges
 from fxsim.graph import Graph, Interpreter, Value
 from fxsim.integers import to_object
 from fxsim.ops.lossy import cast_range
@@ -22,7 +22,7 @@ __all__ = ["Net", "Netlist", "Wire", "amaranth_rules", "lower"]
 Wires = np.ndarray  # of dtype object, of the tensor's shape
 Bounds = tuple[int, int]
 
-# rule(netlist, node, *operand wires) -> wires of node.type.shape. `lower` fits each wire to the type's interval.
+# rule(netlist, node, *operand wires) -> wires of node.type.shape; `lower` fits each to the type's interval.
 amaranth_rules: Interpreter[Wires] = Interpreter("amaranth_rules")
 rule = amaranth_rules.rule
 
@@ -42,7 +42,7 @@ def lower(graph: Graph, inputs: Sequence[Wires], netlist: Netlist, names: Names 
 
 
 def fitted_to(nl: Netlist, t: TensorType, wires: Wires) -> Wires:
-    """Every wire with the width, sign and low zero bits that its element's type proves; constants as literals."""
+    """Every wire with the width, sign and low zero bits that its type proves; constants as literals."""
     wires = np.asarray(wires, object)
     out = np.empty(t.shape, object)
     parts = (wires.reshape(t.shape).ravel(), *(a.ravel().tolist() for a in t.range))
@@ -71,7 +71,7 @@ def along(node: Value, axes: Sequence[int], fn: Callable[[Bounds, list[Wire]], W
     return out
 
 
-# ---- arithmetic ----------------------------------------------------------------------------------------------
+# ---- arithmetic ---------------------------------------------------------------------------------------
 
 
 @rule(ops.Const)
@@ -136,7 +136,8 @@ def _matmul(nl: Netlist, v: Any, a: Wires, b: Wires) -> Wires:
         elif ta.is_constant.all():
             weights = _values(left[i]).T
             for c in range(columns):
-                out[(*i, slice(None), c)] = product.constant_product(nl, list(right[(*i, slice(None), c)]), weights)
+                at = (*i, slice(None), c)
+                out[at] = product.constant_product(nl, list(right[at]), weights)
         else:
             for r, c in np.ndindex(rows, columns):
                 terms = [
@@ -169,7 +170,7 @@ def _div(nl: Netlist, v: Any, a: Wires, b: Wires) -> Wires:
     return each(v, lambda bounds, x, y: divider.divide(nl, x, y, bounds), a, b)
 
 
-# ---- choice --------------------------------------------------------------------------------------------------
+# ---- choice -------------------------------------------------------------------------------------------
 
 
 def _least(nl: Netlist, bounds: Bounds | None, a: Wire, b: Wire) -> Wire:
@@ -237,7 +238,7 @@ def _select(nl: Netlist, v: Any, c: Wires, a: Wires, b: Wires) -> Wires:
     return each(v, lambda bounds, k, x, y: nl.mux(k, x, y), c, a, b)
 
 
-# ---- bits ----------------------------------------------------------------------------------------------------
+# ---- bits ---------------------------------------------------------------------------------------------
 
 
 @rule(ops.And)
@@ -260,7 +261,7 @@ def _not(nl: Netlist, v: Any, a: Wires) -> Wires:
     return each(v, lambda _, x: nl.invert(x), a)
 
 
-# ---- lookups -------------------------------------------------------------------------------------------------
+# ---- lookups ------------------------------------------------------------------------------------------
 
 
 def _rows(params: np.ndarray, axis: int | None, shape: tuple[int, ...]) -> np.ndarray:
@@ -303,7 +304,7 @@ def _leading_one(nl: Netlist, v: Any, a: Wires) -> Wires:
     return each(v, lambda bounds, x: lookup.significant_bits(nl, x, bounds), a)
 
 
-# ---- the lossy ops -------------------------------------------------------------------------------------------
+# ---- the lossy ops ------------------------------------------------------------------------------------
 
 
 @rule(ops.Cast)
@@ -332,12 +333,10 @@ def _range(wires: Wires) -> Range:
     lo, hi, zeros = (np.empty(wires.shape, object) for _ in range(3))
     for i in np.ndindex(wires.shape):
         lo[i], hi[i], zeros[i] = wires[i].lo, wires[i].hi, wires[i].zeros
-    from fxsim import ranges
-
     return ranges.make(lo, hi, zeros)
 
 
-# ---- wiring --------------------------------------------------------------------------------------------------
+# ---- wiring -------------------------------------------------------------------------------------------
 
 
 @rule(ops.Window, ops.Reshape, ops.Transpose, ops.Slice, ops.Gather, ops.Pad)

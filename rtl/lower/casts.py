@@ -1,4 +1,4 @@
-"""Cast in hardware: a rounding carry from the dropped bits, then only the overflow logic that the range calls for."""
+"""Cast in hardware: a rounding carry from the dropped bits, then what overflow logic the range needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from fxsim.ops import Cast
 from rtl.lower.netlist import Netlist, Wire
 
 
-def cast(nl: Netlist, op: Cast, wires: np.ndarray, src_frac: int, lo: np.ndarray, hi: np.ndarray) -> np.ndarray:
+def cast(
+    nl: Netlist, op: Cast, wires: np.ndarray, src_frac: int, lo: np.ndarray, hi: np.ndarray
+) -> np.ndarray:
     """`op` on an object array of wires at `src_frac`; lo, hi are the proven raw ends of the results."""
     frac, width, signed = (a.astype(int) for a in op.parameters(wires.shape))
     out = np.empty(wires.shape, object)
@@ -38,8 +40,8 @@ def _array(values: list[int], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def rounded(nl: Netlist, v: Wire, drop: int, rounding: Rounding, bounds: tuple[int, int]) -> Wire:
-    """v / 2**drop as an integer: its floor, plus a carry that each rounding mode takes from the dropped bits."""
-    if drop <= v.zeros or v.is_constant and not v.value:
+    """v / 2**drop rounded: its floor, plus a carry that each mode takes from the dropped bits."""
+    if drop <= v.zeros or (v.is_constant and not v.value):
         return nl.shift(v, -drop)
     floor = nl.floor(v, drop)
     if rounding is Rounding.TRN:

@@ -11,9 +11,13 @@ FLASH_LEVELS = 15  # up to this many thresholds, one comparator each; beyond, a 
 
 
 def by_code(
-    nl: Netlist, a: Wire, function: Callable[[int], int], bounds: tuple[int, int], codes: tuple[int, int] | None = None
+    nl: Netlist,
+    a: Wire,
+    function: Callable[[int], int],
+    bounds: tuple[int, int],
+    codes: tuple[int, int] | None = None,
 ) -> Wire:
-    """A table of function(raw a) over every code of a's own range, or of the part `codes` of it that can come.
+    """A table of function(raw a) over every code of a's range, or the part `codes` that can come.
 
     A wire's range may be wider than what its type proves, where that saves no bit.
     """

@@ -1,4 +1,4 @@
-"""Names of nets: after the tensor's name in the file, else after its block and op; each net knows its value."""
+"""Names of nets: after the tensor in the file, else after block and op; each net knows its value."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from rtl.lower.netlist import Netlist
 
 # Words that a module, port or net must not be named: Verilog-2005's keywords that a user might well use, and
 # SystemVerilog's, since Verilator reads .v files by its rules.
-KEYWORDS = frozenset(
-    """always and assign begin bit bool buf byte case cell chandle class config const context cover default do edge
-    else end endmodule enum event expect export extends final first_match for force forever fork function generate
-    genvar global if import include initial inout input inside instance int integer interface join large let library
-    local logic longint macromodule matches medium module modport nand negedge new nmos nor not null or output
-    package packed parameter pmos posedge priority program property protected pull0 pull1 pulldown pullup pure rand
-    real ref reg release repeat return scalared sequence shortint signed small solve specify static string strong
-    struct super supply0 supply1 table tagged task then this throughout time timeunit tri type typedef union unique
-    unsigned use var vectored virtual void wait wand weak while wildcard wire with within wor xnor xor""".split()
+_WORDS = (
+    "always and assign begin bit bool buf byte case cell chandle class config const context cover "
+    "default do edge else end endmodule enum event expect export extends final first_match for "
+    "force forever fork function generate genvar global if import include initial inout input "
+    "inside instance int integer interface join large let library local logic longint macromodule "
+    "matches medium module modport nand negedge new nmos nor not null or output package packed "
+    "parameter pmos posedge priority program property protected pull0 pull1 pulldown pullup pure "
+    "rand real ref reg release repeat return scalared sequence shortint signed small solve "
+    "specify static string strong struct super supply0 supply1 table tagged task then this "
+    "throughout time timeunit tri type typedef union unique unsigned use var vectored virtual "
+    "void wait wand weak while wildcard wire with within wor xnor xor "
 )
+KEYWORDS = frozenset(_WORDS.split())
 
 
 def identifier(text: str, fallback: str = "x") -> str:

@@ -1,4 +1,4 @@
-"""The scalar netlist that the lowering rules write: nets of proven range, and wires that are nets times powers of two."""
+"""The scalar netlist that lowering writes: nets of proven range; wires are nets times powers of two."""
 
 from __future__ import annotations
 
@@ -101,10 +101,10 @@ ADDERS = frozenset(("add", "sub", "neg"))
 
 @dataclass
 class Netlist:
-    """A combinational netlist under construction; every method returns an exact wire of the least width it can prove.
+    """A combinational netlist under construction; methods return exact wires of the least proven width.
 
-    Nets are hashed by structure, so that equal logic is built once. `adder_depth` is what constant matrix products
-    are asked for (`rtl.shift_add.solve`'s max_depth).
+    Nets are hashed by structure, so that equal logic is built once. `adder_depth` is what constant matrix
+    products are asked for (`rtl.shift_add.solve`'s max_depth).
     """
 
     adder_depth: int | str | None = "min"
@@ -117,7 +117,7 @@ class Netlist:
     _counts: dict[str, int] = field(default_factory=dict)
     _named: set[Net] = field(default_factory=set)
 
-    # ---- nets ------------------------------------------------------------------------------------------------
+    # ---- nets -----------------------------------------------------------------------------------------
 
     def net(self, kind: str, params: tuple, args: Sequence[Net], lo: int, hi: int) -> Net:
         """The net of this primitive; a constant if its range has one value."""
@@ -147,7 +147,7 @@ class Netlist:
             self._named.add(net)
             net.name = name
 
-    # ---- wires -----------------------------------------------------------------------------------------------
+    # ---- wires ----------------------------------------------------------------------------------------
 
     def const(self, value: int) -> Wire:
         """The literal `value`, its trailing zeros taken out."""
@@ -172,7 +172,7 @@ class Netlist:
         return Wire(self._shr(a.net, -(a.zeros + k)))
 
     def fit(self, a: Wire, lo: int, hi: int, zeros: int = 0) -> Wire:
-        """The same integer, known to be a multiple of 2**zeros in lo..hi: bits that this proves idle are dropped."""
+        """The same integer, a multiple of 2**zeros in lo..hi: bits that this proves idle are dropped."""
         if lo == hi:
             return self.const(lo)
         if a.is_constant:
@@ -185,9 +185,7 @@ class Netlist:
         if lo == hi:
             return Wire(self.constant_net(lo), a.zeros)
         if (lo, hi) != (a.net.lo, a.net.hi):
-            narrow = width_of(lo, hi) < a.net.width or (lo < 0) != a.net.signed
-            if narrow:
-                return Wire(self.net("shr", (0,), (a.net,), lo, hi), a.zeros)
+            return Wire(self.net("shr", (0,), (a.net,), lo, hi), a.zeros)
         return a
 
     def align(self, *wires: Wire) -> tuple[int, list[int]]:
@@ -211,7 +209,7 @@ class Netlist:
             return self.constant_net(net.lo >> k)
         return net if k == 0 else self.net("shr", (k,), (net,), net.lo >> k, net.hi >> k)
 
-    # ---- arithmetic ------------------------------------------------------------------------------------------
+    # ---- arithmetic -----------------------------------------------------------------------------------
 
     def add(self, a: Wire, b: Wire, bounds: tuple[int, int] | None = None) -> Wire:
         return self._sum("add", a, b, bounds)
@@ -243,7 +241,7 @@ class Netlist:
         return Wire(self.net("neg", (), (a.net,), -a.net.hi, -a.net.lo), a.zeros)
 
     def sum(self, terms: Iterable[tuple[Wire, int]], bounds: tuple[int, int] | None = None) -> Wire:
-        """Sum of sign * wire by two-input adders, the shallowest operands first; `bounds` hold for the whole sum."""
+        """Sum of sign * wire by two-input adders, shallowest operands first; `bounds` of the whole sum."""
         offset = 0
         heap: list[tuple[float, int, Wire, int]] = []
         for wire, sign in terms:
@@ -269,13 +267,13 @@ class Netlist:
         _, _, out, sign = heap[0]
         return out if sign > 0 else self.neg(out)
 
-    # ---- bits ------------------------------------------------------------------------------------------------
+    # ---- bits -----------------------------------------------------------------------------------------
 
     def floor(self, a: Wire, k: int) -> Wire:
         """Floor of a / 2**k."""
-        return Wire(a.net, a.zeros - k) if a.zeros >= k and not a.is_constant else (
-            self.const(a.value >> k) if a.is_constant else Wire(self._shr(a.net, k - a.zeros))
-        )
+        if a.is_constant:
+            return self.const(a.value >> k)
+        return Wire(a.net, a.zeros - k) if a.zeros >= k else Wire(self._shr(a.net, k - a.zeros))
 
     def bit(self, a: Wire, k: int) -> Wire:
         """Bit k of the two's complement of a."""
@@ -368,7 +366,7 @@ class Netlist:
         net = self.code(a, 0)
         return Wire(self.net("not", (), (net,), -1 - net.hi, -1 - net.lo))
 
-    # ---- comparison and choice -------------------------------------------------------------------------------
+    # ---- comparison and choice ------------------------------------------------------------------------
 
     def at_least(self, a: Wire, b: Wire) -> Wire:
         """1 where a >= b."""
@@ -429,7 +427,7 @@ class Netlist:
         """a where condition is 1, else b."""
         if condition.is_constant:
             return a if condition.value else b
-        if (a.net is b.net and a.zeros == b.zeros) or (a.is_constant and b.is_constant and a.value == b.value):
+        if a.net is b.net and a.zeros == b.zeros:
             return a
         zeros, _ = self.align(a, b)
         lo, hi = (min(a.lo, b.lo), max(a.hi, b.hi)) if bounds is None else bounds

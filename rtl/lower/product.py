@@ -40,7 +40,8 @@ def partial_products(nl: Netlist, a: Wire, b: Wire, bounds: tuple[int, int]) -> 
 def constant_product(nl: Netlist, x: Sequence[Wire], weights: Any) -> list[Wire]:
     """x @ weights for constant integers (n_in, n_out), by one shared adder graph.
 
-    Constant inputs become an offset; the graph is searched for the others, once per matrix whatever their ranges.
+    Constant inputs become an offset; the graph is searched for the others, once per matrix whatever their
+    ranges.
     """
     w = exact(np.asarray(weights))
     live = [i for i, wire in enumerate(x) if not wire.is_constant and np.any(w[i])]
