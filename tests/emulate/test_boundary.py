@@ -181,6 +181,19 @@ def test_bad_raw_inputs(raw: Any, error: type[Exception], message: str) -> None:
         small().run_raw(raw)
 
 
+@pytest.mark.parametrize("x", [-4.0 - 2.0**-40, 4.0, 3.9999999999999996 + 2.0**-51, 1e300])
+def test_values_just_outside_the_format(x: float) -> None:
+    with pytest.raises(ValueError, match=r"must lie in -4\.0\.\.3\.875 .* at index \(1, 2\)"):
+        small().run(np.array([[0, 0, 0], [0, 0, x]]))
+    inside = np.array([[0, 0, 0], [-4.0, 0, 3.9999999999999996]])  # TRN takes this to the greatest code
+    assert np.array_equal(small().run(inside), small().run_raw(np.array([[0, 0, 0], [-32, 0, 31]])) / 4)
+
+
+def test_no_negative_zeros() -> None:
+    graph = trace(lambda x: x.cast(fxsim.SQ(4, 0, rounding="TRN_ZERO")), fxsim.SQ(3, 3), shape=(2,))
+    assert not np.signbit(graph.run(np.array([-0.5, -0.125]))).any()
+
+
 def test_the_first_bad_index_counts_in_the_whole_batch() -> None:
     graph, raw = small(), np.zeros((3000, 3), int)
     raw[2777, 1] = 40

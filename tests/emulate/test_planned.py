@@ -324,3 +324,71 @@ def test_deep_expressions(seed: int) -> None:
         return tuple(pool[-3:])
 
     check(trace(net, Format(6, 3), Format(9, 5, False), shape=(2, 3)), rng, 19)
+
+
+# One case per proof whose failure random data would hardly show.
+
+
+def test_a_bias_counts_in_the_bound() -> None:
+    graph = trace(lambda x: x @ np.full((1024, 1), -128.0) + 1, fxsim.SQ(8, 0), shape=(1024,))
+    assert graph.run_raw(np.full((2, 1024), -128)).tolist() == [[2**24 + 1]] * 2
+
+
+@pytest.mark.parametrize("bits", [34, 38, 40, 43])
+def test_limbs_at_their_extremes(bits: int) -> None:
+    weights = np.array([[2.0**26 - 1, 1 - 2.0**26, -(2.0**26)]] * 5)
+    graph = trace(lambda x: x @ weights, Format(bits, bits), shape=(5,))
+    raw = np.array([[2 ** (bits - 1) - 1] * 5, [-(2 ** (bits - 1))] * 5, [1 - 2 ** (bits - 1), 3, -1, 0, 5]])
+    assert np.array_equal(graph.run_raw(raw), evaluate(graph, [raw])[graph.outputs[0]])
+
+
+def test_levels_between_the_floats_of_a_coarse_operand() -> None:
+    levels = IntArray(np.array([[-(2**26) + 1, 2**26 - 3], [-(2**26) + 3, 2**26 - 5]]))
+    count = ops.Threshold(levels, 0, IntArray(np.array([0, 1])))
+    graph = trace(lambda x: (x * 4)._apply(count), Format(25, 25), shape=(2,))
+    ends = np.array([-(2**24), 1 - 2**24, 2**24 - 2, 2**24 - 1, 0])
+    raw = np.stack(np.meshgrid(ends, ends), -1).reshape(-1, 2)
+    assert np.array_equal(graph.run_raw(raw), evaluate(graph, [raw])[graph.outputs[0]])
+
+
+def test_formats_that_differ_between_rows_of_a_product(rng: np.random.Generator) -> None:
+    cast = ops.Cast(
+        IntArray(np.array([[0, 1], [3, 2]])), IntArray(6), IntArray(1), Rounding.RND, Overflow.SAT
+    )  # fmt: skip
+    weights = np.array([[0.5, -1.25], [0.75, 2], [1, 0.25]])
+    check(trace(lambda x: (x @ weights + 0.5).cast(cast), fxsim.SQ(3, 3), shape=(2, 3)), rng)
+
+
+@pytest.mark.parametrize("batch", [3, 17, 515, 4099])
+def test_idle_lanes_hold_legal_codes(batch: int, rng: np.random.Generator) -> None:
+    """The exact table sees every lane of a chunk, those beyond the batch too."""
+    wide = ops.Table(IntArray([1 << (70 + k) for k in range(8)]), 50)
+    t = TensorType((3,), 0, np.full(3, 50), np.full(3, 57))
+    graph = trace(lambda x: (x._apply(wide), x * 3 + 1), t)
+    for n in (batch, 2, batch - 1):
+        raw = rng.integers(50, 58, size=(n, 3))
+        powers, line = graph.run_raw(raw)
+        assert np.array_equal(powers, 1 << (raw.astype(object) + 20))
+        assert np.array_equal(line, raw * 3 + 1)
+
+
+def test_bounds_that_cross_keep_their_order(rng: np.random.Generator) -> None:
+    low, high, fmt = np.array([0.5, -1, 1]), np.array([-1, 0.5, 1]), fxsim.SQ(3, 1, rounding="RND")
+    check(
+        trace(
+            lambda x: (maximum(minimum(x, high), low).cast(fmt), minimum(maximum(x, low), high).cast(fmt)),
+            fxsim.SQ(4, 3),
+            shape=(3,),
+        ),
+        rng,
+    )
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+@pytest.mark.parametrize("lo", [-7, -8, -9])
+@pytest.mark.parametrize("hi", [7, 8, 9])
+def test_accumulators_at_the_ends_of_their_format(overflow: Overflow, lo: int, hi: int) -> None:
+    t = TensorType((2,), 0, np.array([-8, lo]), np.array([8, hi]))
+    graph = trace(lambda x: x.accumulate(Format(5, 5, True, Rounding.TRN, overflow)), t)
+    raw = np.array([[-8, lo], [8, hi], [-7, lo], [7, hi]])
+    assert np.array_equal(graph.run_raw(raw), evaluate(graph, [raw])[graph.outputs[0]])
