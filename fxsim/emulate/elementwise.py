@@ -24,8 +24,11 @@ def elementwise(ufunc: Any, product: bool = False, flag: bool = False) -> Rule:
         if dtype not in c.FLOATS:
             return False
         lead = p.locs[varying[0]]
-        same = all(
-            a.type.shape == v.type.shape and np.array_equal(p.locs[a].rows, lead.rows) for a in varying
+        same = all(  # the first rows of a larger buffer are no match for a whole one
+            a.type.shape == v.type.shape
+            and p.locs[a].buffer.rows == lead.buffer.rows
+            and np.array_equal(p.locs[a].rows, lead.rows)
+            for a in varying
         )
         order = lead.order if same and all(p.locs[a].dtype == dtype for a in varying) else None
         if order is not None and not all(np.array_equal(p.locs[a].point, lead.point) for a in varying):

@@ -392,3 +392,15 @@ def test_accumulators_at_the_ends_of_their_format(overflow: Overflow, lo: int, h
     graph = trace(lambda x: x.accumulate(Format(5, 5, True, Rounding.TRN, overflow)), t)
     raw = np.array([[-8, lo], [8, hi], [-7, lo], [7, hi]])
     assert np.array_equal(graph.run_raw(raw), evaluate(graph, [raw])[graph.outputs[0]])
+
+
+def test_the_first_rows_of_a_larger_buffer(rng: np.random.Generator) -> None:
+    check(
+        trace(
+            lambda x, y: (y + x[:2], x[:2] * y, maximum(y, x[1:3])),
+            fxsim.SQ(3, 2),
+            fxsim.SQ(4, 2),
+            shape=[(5,), (2,)],
+        ),
+        rng,
+    )
