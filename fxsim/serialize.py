@@ -49,7 +49,7 @@ def load(path: str | os.PathLike[str]) -> Graph:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as data:
             arrays = {k: data[k] for k in data.files}
     except FileNotFoundError:
         raise

@@ -16,7 +16,8 @@ def built(folder: Path, project: str) -> Path:
     """The shared library of the project in `folder`, built by its own build_lib.sh or found in the cache.
 
     The build happens in a copy inside the cache, which the library goes on reading its weights from; so the
-    project folder may be moved or removed. RuntimeError where g++ is missing or refuses the code.
+    project folder may be moved or removed. FileNotFoundError without g++, RuntimeError where it refuses the
+    code.
     """
     script = (folder / "build_lib.sh").read_text()
     sources = {

@@ -21,8 +21,8 @@ from hls.lower import Port, ports, source
 
 INCLUDE = Path(__file__).parent / "include"
 FLAGS = ("-std=c++11", "-fPIC", "-fno-gnu-unique", "-w", "-DAP_INT_MAX_W=32768")
-PER_UNIT = 16
-"""Graphs per translation unit: enough to share template instances, few enough to keep all cores busy."""
+PER_UNIT = 32
+"""Most graphs per translation unit: they share template instances, and g++ its memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ def compile_graphs(graphs: Sequence[Graph], optimize: int = 0) -> list[Compiled]
     """One callable per graph, all from one shared library built by g++ -O`optimize`.
 
     The library is kept in the cache folder under a digest of its sources, headers and compiler, so that a
-    second call is a load. Raises RuntimeError where g++ is missing or refuses the code.
+    second call is a load. Raises FileNotFoundError without g++, RuntimeError where it refuses the code.
     """
     texts, found = [], []
     for k, g in enumerate(graphs):
@@ -54,7 +54,8 @@ def compile_graphs(graphs: Sequence[Graph], optimize: int = 0) -> list[Compiled]
         scope = [f"namespace unit_{k} {{", source(g, f"graph_{k}").replace('#include "fx_ops.h"', ""), "}"]
         texts.append("\n".join([*scope, entry(f"run_{k}", f"unit_{k}::graph_{k}", inputs, outputs)]))
     head = '#include "fx_ops.h"\n#include "fx_crossing.h"\n'
-    units = [head + "\n".join(texts[i : i + PER_UNIT]) for i in range(0, len(texts), PER_UNIT)]
+    step = max(1, min(PER_UNIT, -(-len(texts) // (os.cpu_count() or 1))))
+    units = [head + "\n".join(texts[i : i + step]) for i in range(0, len(texts), step)]
     library = ctypes.CDLL(str(shared_library(units, optimize)))
     return [
         Compiled(g, *found[k], getattr(library, f"run_{k}"))
@@ -100,10 +101,10 @@ def _version(program: str) -> str:
 
 
 def compiler_version() -> str:
-    """g++'s own version text; RuntimeError that says what to install where there is no g++."""
+    """g++'s own version text; FileNotFoundError that says what to install where there is no g++."""
     program = shutil.which("g++")
     if program is None:
-        raise RuntimeError(
+        raise FileNotFoundError(
             "the HLS C simulation needs g++ on the PATH; install it (Debian, Ubuntu: apt install g++)"
         )
     return _version(program)
@@ -115,7 +116,7 @@ def ap_types() -> Path:
 
     spec = importlib.util.find_spec("hls4ml")
     if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError(
+        raise ImportError(
             "the HLS reading needs hls4ml, whose wheel has the ap_fixed headers; pip install 'fxsim-hdl[hls]'"
         )
     return Path(spec.submodule_search_locations[0]) / "templates" / "vivado" / "ap_types"

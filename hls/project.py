@@ -35,7 +35,7 @@ class Project:
     plan: Plan
 
     def compile(self) -> None:
-        """Compile the C simulation with g++, or find it in the cache. RuntimeError on failure."""
+        """Compile the C simulation with g++, or find it in the cache. FileNotFoundError without g++."""
         self.model._compile()
 
     def predict(self, *x: Any) -> Any:
@@ -97,8 +97,8 @@ def export(
     an earlier export.
 
     Raises FileExistsError for a folder of other content, NotADirectoryError or PermissionError where it
-    cannot be made, ValueError for an unknown backend or a graph without inputs, RuntimeError where hls4ml is
-    missing or changed a type that was asked for.
+    cannot be made, ValueError for an unknown backend or a graph without inputs, ImportError where hls4ml is
+    missing, RuntimeError where it changed a type that was asked for.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {BACKENDS}, not {backend!r}")
@@ -115,13 +115,13 @@ def export(
 
 
 def _hls4ml() -> Any:
-    """The function that makes the ModelGraph; RuntimeError that says what to install without hls4ml."""
+    """The function that makes the ModelGraph; ImportError that says what to install without hls4ml."""
     try:
         from hls.model import model_graph
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "hls4ml":
             raise
-        raise RuntimeError("hls.export needs hls4ml; pip install 'fxsim-hdl[hls]'") from None
+        raise ImportError("hls.export needs hls4ml; pip install 'fxsim-hdl[hls]'") from None
     return model_graph
 
 

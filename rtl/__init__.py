@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+if find_spec("amaranth") is None:
+    raise ImportError("rtl needs amaranth; install the extra: pip install 'fxsim-hdl[rtl]'")
+
 from rtl import shift_add
 from rtl.core import Core, build
 from rtl.export import write_project

@@ -1,9 +1,11 @@
-"""Each line of the table in docs/errors.md: the error's type, its message, and the command line's exit status."""
+"""Each line of the table in docs/errors.md: the error's type, its message, and the command line's exit
+status."""
 
 from __future__ import annotations
 
 import builtins
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,13 +115,15 @@ def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
     fxsim.load(path)
 
 
-def onnx_model(path: Path, nodes: list[Any], shape: list[Any], initializers: dict[str, Any] | None = None) -> Path:
+def onnx_model(
+    path: Path, nodes: list[Any], shape: list[Any], constants: dict[str, Any] | None = None
+) -> Path:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
-    values = [numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in (initializers or {}).items()]
+    values = [numpy_helper.from_array(np.asarray(v, np.float32), k) for k, v in (constants or {}).items()]
     domains = [helper.make_opsetid("", 20), helper.make_opsetid("qonnx.custom_op.general", 2)]
     onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], [y], values), opset_imports=domains), path)
     return path
@@ -141,7 +145,10 @@ QUANT_PARAMETERS = {"s": 0.25, "z": 0.0, "b": 4.0}
 def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
     from onnx import helper
 
-    nodes = [quant(["x", "s", "z", "b"], "q"), helper.make_node("Einsum", ["q"], ["y"], name="odd", equation="ij->ji")]
+    nodes = [
+        quant(["x", "s", "z", "b"], "q"),
+        helper.make_node("Einsum", ["q"], ["y"], name="odd", equation="ij->ji"),
+    ]
     fxsim.load(onnx_model(tmp / "m.onnx", nodes, [1, 4], QUANT_PARAMETERS))
 
 
@@ -152,7 +159,7 @@ def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
 
 @case("a quantizer whose scale is missing")
 def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
-    fxsim.load(onnx_model(tmp / "m.onnx", [quant(["x", "s", "z", "b"], "y")], [1, 4], {"z": 0.0, "b": 4.0}))
+    fxsim.load(onnx_model(tmp / "m.onnx", [quant(["x", "x", "z", "b"], "y")], [1, 4], {"z": 0.0, "b": 4.0}))
 
 
 @case("a format of width 0")
@@ -196,35 +203,45 @@ def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def without(tool: str, tmp: Path, patch: pytest.MonkeyPatch) -> None:
-    """Verify with a PATH on which every needed tool but one is found, and an empty build cache."""
-    import shutil
-
-    import rtl
-
+    """A PATH on which everything but one tool is found, and an empty build cache."""
     folder = tmp / "bin"
     folder.mkdir()
-    for name in ("g++", "make", "perl", "python3", "sh", "env", "ar", "ld", "as"):
+    for name in ("g++", "make", "perl", "python3", "sh", "bash", "env", "ar", "ld", "as", "uname", "nproc"):
         found = shutil.which(name)
         if name != tool and found:
             (folder / name).symlink_to(found)
     patch.setenv("PATH", str(folder))
     patch.setenv("FXSIM_CACHE", str(tmp / "cache"))
     patch.delenv("CXX", raising=False)
-    g = graph()
-    rtl.verify(g, np.zeros((3, 2)))
 
 
-@case("missing g++")
+@case("missing g++, for a simulation")
 def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    import rtl
+
     without("g++", tmp, patch)
+    rtl.verify(graph(), np.zeros((3, 2)))
 
 
-@case("missing make")
+@case("missing g++, for an HLS C simulation")
 def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    import hls
+
+    without("g++", tmp, patch)
+    hls.export(graph(), tmp / "project").predict(np.zeros((3, 2)))
+
+
+@case("missing make (only the naive baseline of `benchmarks/` builds by it)")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from rtl.bench.tools import make
+
     without("make", tmp, patch)
+    make()
 
 
-def test_command_line_prints_one_line_and_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_prints_one_line_and_exits_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["info", str(tmp_path / "nothing.onnx")]) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and err.count("\n") == 1 and "nothing.onnx" in err
