@@ -191,7 +191,7 @@ class Planner:
             return None
         used = [v]
         self.shifts(used)
-        end, fmt = self.quantized(used, self.formats[x])
+        end, fmt = self.quantized(used, self.formats.get(x, x.type.lane()))  # an open run writes lanes
         return Layer("relu", self.label(used) or "relu", (x,), (end,), (fmt,)), used
 
     def reshape(self, v: Value) -> tuple[Layer, list[Value]] | None:
