@@ -32,9 +32,11 @@ def codes(graph: Graph, rng: np.random.Generator, n: int) -> tuple[np.ndarray, .
     return tuple(out)
 
 
-def check(graph: Graph, folder: Path, rng: np.random.Generator, n: int = 50) -> hls.Project:
+def check(
+    graph: Graph, folder: Path, rng: np.random.Generator, n: int = 50, backend: str = "Vitis"
+) -> hls.Project:
     """Export, simulate, compare: raw codes by the project's own entry, and values by hls4ml's predict."""
-    project = hls.export(graph, folder, name="check")
+    project = hls.export(graph, folder, backend, "check")
     raw = codes(graph, rng, n)
     expected, got = graph.run_raw(*raw), project.predict_raw(*raw)
     single = not isinstance(expected, tuple)
@@ -72,9 +74,10 @@ def mlp(x: Tensor) -> Tensor:
             out.append(h)
 
 
-def test_mlp_is_all_hls4ml_layers(tmp_path: Path, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("backend", ["Vitis", "Vivado"])
+def test_mlp_is_all_hls4ml_layers(tmp_path: Path, rng: np.random.Generator, backend: str) -> None:
     graph = trace(mlp, Format(5, 1, False), shape=(3, 4))
-    project = check(graph, tmp_path / "p", rng)
+    project = check(graph, tmp_path / "p", rng, backend=backend)
     assert [(r["name"], r["layer"]) for r in project.layers()] == [
         ("flat", "hls4ml Reshape"),
         ("fc0", "hls4ml Dense"),
