@@ -240,7 +240,8 @@ class Div(Op):
 
     def infer(self, *args: TensorType) -> TensorType:
         a, b = args
-        shape = broadcast(self, a, b)
+        out_shape = broadcast(self, a, b)
+        shape = out_shape or (1,)  # arithmetic on 0-d object arrays gives Python ints, which np.where refuses
         ra, rb = a.range.broadcast(shape), b.range.broadcast(shape)
         step = shift_left(np.ones(shape, np.int64), np.where(rb.lo == rb.hi, 0, rb.stride))
         positive = np.maximum(np.where(rb.lo == rb.hi, rb.lo, step), rb.lo)  # least positive divisor, if any
@@ -255,7 +256,8 @@ class Div(Op):
         for q, use in candidates:
             lo = np.where(use & ((lo == None) | (q < np.where(lo == None, 0, lo))), q, lo)  # noqa: E711
             hi = np.where(use & ((hi == None) | (q > np.where(hi == None, 0, hi))), q, hi)  # noqa: E711
-        return TensorType(shape, a.frac - b.frac, exact(lo), exact(hi))
+        ends = (exact(e).reshape(out_shape) for e in (lo, hi))
+        return TensorType(out_shape, a.frac - b.frac, *ends)
 
 
 def truncated_quotient(a: Array, b: Array) -> Array:

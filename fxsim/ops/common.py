@@ -16,7 +16,8 @@ def same_frac(op: Op, *args: TensorType) -> int:
     """The operands' common frac; TypeError if they differ."""
     if len({a.frac for a in args}) != 1:
         raise TypeError(
-            f"{type(op).__name__} needs operands of one frac, not {[a.frac for a in args]}; align them with Shift"
+            f"{type(op).__name__} needs operands of one frac, not {[a.frac for a in args]}; "
+            "align them with Shift"
         )
     return args[0].frac
 

@@ -36,7 +36,8 @@ class Table(Op):
         object.__setattr__(self, "entries", entries)
         if entries.array.ndim != (1 if self.axis is None else 2) or not entries.shape[-1]:
             raise ValueError(
-                f"entries of Table must have shape (n,), or (channels, n) with an axis, n >= 1, not {entries.shape}"
+                "entries of Table must have shape (n,), or (channels, n) with an axis, n >= 1, "
+                f"not {entries.shape}"
             )
         check_int("base of Table", self.base)
         check_int("frac of Table", self.frac)

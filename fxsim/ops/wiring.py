@@ -187,8 +187,8 @@ class Window(Wiring):
         for i, p in enumerate(self.positions(a.shape)):
             if p < 1:
                 raise TypeError(
-                    f"Window of kernel {self.kernel[i]}, dilation {self.dilation[i]} does not fit axis {i} of "
-                    f"{a.shape} with padding {self.before[i]}, {self.after[i]}"
+                    f"Window of kernel {self.kernel[i]}, dilation {self.dilation[i]} does not fit axis {i} "
+                    f"of {a.shape} with padding {self.before[i]}, {self.after[i]}"
                 )
 
     def positions(self, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -284,3 +284,36 @@ def test_casts_of_wide_codes_equal_narrow_ones_scaled(rounding: Rounding, overfl
     expected_type, expected = evaluate(narrow, [small], [raw])
     assert np.array_equal(y, expected)
     assert t == expected_type
+
+
+WIDE_SCALARS = (*BIG_SETS, (BIG, BIG, 0), (0, BIG, 4), (0, 3, 0))
+WIDE_UNARY: tuple[Op, ...] = (
+    ops.Neg(), ops.Not(), ops.Shift(3), ops.Scale(2), ops.LeadingOne(), ops.Sum(()),
+    ops.Threshold(IntArray(_big([-BIG, 0, 3, BIG + 2])[None]), None, IntArray([1])),
+    *(cast_op(r, o, n, 75, [(f, w, 1)]) for r in (Rounding.TRN, Rounding.RND_CONV) for o, n in OVERFLOWS
+      for f, w in ((0, 9), (-40, 66), (3, 80))),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("op", [*PAIRWISE, ops.ShiftLeft(), *WIDE_UNARY], ids=lambda op: type(op).__name__)
+def test_wide_scalars_are_typed_as_arrays_of_one(op: Op) -> None:
+    """NumPy turns 0-d object arrays into Python integers, which is where rules go wrong."""
+    varying = 2 if op in (*PAIRWISE, ops.ShiftLeft()) else 1
+    natural = isinstance(op, ops.LeadingOne)
+    for sets in product(WIDE_SCALARS, repeat=varying):
+        if natural and sets[0][0] < 0:
+            continue
+        if isinstance(op, ops.ShiftLeft) and not 0 <= sets[1][0] <= sets[1][1] < 9:
+            continue
+        rows = list(product(*((s[0], s[1]) for s in sets)))
+        results = []
+        for shape in ((), (1,)):
+            if isinstance(op, ops.Cast):
+                op = ops.Cast(*(IntArray(p.array.reshape(shape)) for p in (op.frac, op.width, op.signed)),
+                              op.rounding, op.overflow, op.n, op.source_width)  # fmt: skip
+            types = [TensorType(shape, 0, *(_big([s[i]]).reshape(shape) for i in (0, 1)), s[2]) for s in sets]
+            raw = [exact(_big([r[k] for r in rows])).reshape(-1, *shape) for k in range(varying)]
+            t, y = evaluate(op, types, raw)
+            assert_contains(t, y, (op, sets))
+            results.append((*(to_object(e).ravel().tolist() for e in t.range), to_object(y).ravel().tolist()))
+        assert results[0] == results[1], (op, sets)
