@@ -292,24 +292,31 @@ class Interpreter(Generic[R]):
             raise ValueError(f"inputs must be {len(graph.inputs)}, not {len(inputs)}")
         bind = bind or (lambda node, result: result)
         env: dict[Node, R] = {v: bind(v, r) for v, r in zip(graph.inputs, inputs, strict=True)}
-        known: dict[int, Block] = {}
+        known: dict[int, list[Block]] = {}
         for b in graph.blocks:  # outermost first: parents precede their children
             if b.kind in self.rules and b.stop > b.start:
-                known.setdefault(b.start, b)
+                known.setdefault(b.start, []).append(b)
         i = len(graph.inputs)
         while i < len(graph.values):
-            block = known.get(i)
-            if block is not None:
-                results = self.rules[block.kind](context, block, *(env[a] for a in block.inputs))
-                if results is not NotImplemented:
-                    env.update((o, bind(o, r)) for o, r in zip(block.outputs, results, strict=True))
-                    i = block.stop
-                    continue
+            stop = next((b.stop for b in known.get(i, ()) if self._replaces(context, b, env, bind)), None)
+            if stop is not None:
+                i = stop
+                continue
             v = graph.values[i]
             assert isinstance(v, Value)
             env[v] = bind(v, self.lookup(type(v.op))(context, v, *(env[a] for a in v.args)))
             i += 1
         return env
+
+    def _replaces(
+        self, context: Any, block: Block, env: dict[Node, R], bind: Callable[[Node, R], R]
+    ) -> bool:
+        """Does the rule of the block's kind take it? If so, its outputs enter env."""
+        results = self.rules[block.kind](context, block, *(env[a] for a in block.inputs))
+        if results is NotImplemented:
+            return False
+        env.update((o, bind(o, r)) for o, r in zip(block.outputs, results, strict=True))
+        return True
 
     def __call__(self, graph: Graph, inputs: Sequence[R], context: Any = None, **kw: Any) -> list[R]:
         """The outputs of `fold`."""
@@ -318,7 +325,8 @@ class Interpreter(Generic[R]):
 
     def missing(self, ops: Iterable[type[Op]] | None = None) -> list[str]:
         """Names of the registered ops without a rule here."""
-        return sorted(op.__name__ for op in (ops or Op.registry.values()) if op not in self.rules)
+        meant = ops or (op for op in Op.registry.values() if "__dataclass_params__" in vars(op))
+        return sorted(op.__name__ for op in meant if op not in self.rules)
 
 
 def _key_name(key: type[Op] | str) -> str:

@@ -85,7 +85,10 @@ class Builder:
         names: Sequence[str] | None = None,
         affines: Sequence[Affine] | None = None,
     ) -> Graph:
-        """The graph of everything that the outputs need; names of values nothing reads say so."""
+        """The graph of everything that the outputs need; names of values nothing reads say so.
+
+        A block of which an input or output is not needed is dissolved: its rule could not be applied.
+        """
         live: set[Node] = set()
         stack: list[Node] = [t.node for t in outputs]
         while stack:
@@ -97,17 +100,17 @@ class Builder:
         kept = [v for v in self.values if v in live]
         place = np.cumsum([0] + [v in live for v in self.values]) + len(self.inputs)
         blocks: list[Block] = []
+        known = live | set(self.inputs)
         renumber: dict[int, int] = {}
         for i, b in enumerate(self.blocks):
             start, stop = int(place[b.start]), int(place[b.stop])
-            if stop > start and all(o in live for o in b.outputs):
+            if stop > start and all(n in known for n in (*b.inputs, *b.outputs)):
                 renumber[i] = len(blocks)
                 parent = b.parent
                 while parent is not None and parent not in renumber:
                     parent = self.blocks[parent].parent
                 parent = None if parent is None else renumber[parent]
                 blocks.append(Block(b.kind, b.name, b.params, b.inputs, b.outputs, start, stop, parent))
-        known = live | set(self.inputs)
         tensor_names = {
             k: n
             if n.value is None or n.value in known

@@ -143,7 +143,7 @@ def _meet(a: Range, b: Range) -> Array:
     """Per element: do the two sets share a value? (They do where a multiple of the coarser stride lies in
     both.)"""
     if a.shape == ():  # arithmetic on 0-d object arrays gives Python ints
-        return _meet(a.reshape(1), b.reshape(1))[0]
+        return np.asarray(_meet(a.reshape(1), b.reshape(1))[0])
     lo, hi = np.maximum(a.lo, b.lo), np.minimum(a.hi, b.hi)
     step = np.maximum(np.where(a.lo == a.hi, 0, a.stride), np.where(b.lo == b.hi, 0, b.stride))
     one = shift_left(np.ones(lo.shape, np.int64), step)

@@ -183,6 +183,8 @@ def _choices() -> list[OpCase]:
             OpCase(f"reduce_{name}_u", op(-1), (of(U3, 3),)),
             OpCase(f"reduce_{name}_rows", op(0), (of(S2, 2, 2),)),
             OpCase(f"reduce_{name}_one", op(0), (of(S3, 1, 2),)),
+            # Equal constants around a varying element: a tie that never resolves, so the first index must win.
+            OpCase(f"reduce_{name}_ties", op(0), (TensorType((3,), 0, [2, 0, 2], [2, 2, 2]),)),
         ]
     return out + [
         OpCase("select_ss", ops.Select(), (of(BIT), of(S3), of(S3))),

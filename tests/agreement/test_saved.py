@@ -30,14 +30,14 @@ def test_saved(path: Path, reading: readings.Reading) -> None:
 
 def test_a_failure_is_kept_and_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readings, "SAVED", tmp_path)
-    graph = random_graph(8)
+    graph = random_graph(17)
     raw = stimulus(graph, 5)
 
     def wrong(graph: object, raw: list) -> list:
         return [r + (r.size > 0) for r in readings.emulator(graph, raw)]
 
     with pytest.raises(
-        AssertionError, match=r"(?s)reading wrong: random_8: output y\d+ is .* saved as random_8_"
+        AssertionError, match=r"(?s)reading wrong: random_17: output y\d+ is .*saved as random_17_"
     ):
         readings.check(graph, raw, wrong)
 
