@@ -1,0 +1,149 @@
+"""Small wrong changes to rules, each with the tests that must notice it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CASTING = ("tests/arithmetic/test_casting.py",)
+TYPES = ("tests/agreement/test_types.py",)
+SMT = ("tests/agreement/test_smt.py",)
+LOAD = ("tests/load/test_load_certificates.py",)
+LOWER = ("tests/rtl/test_lower.py",)
+CORE = ("tests/rtl/test_core.py",)
+HLS = ("tests/hls/test_ops.py",)
+PLANNED = ("tests/emulate/test_planned.py",)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old`, which stands once in `file`, becomes `new`; one of `tests` must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    why: str
+
+
+MUTANTS = (
+    Mutant(
+        "tie_to_odd", "fxsim/casting.py",
+        "down = 1 - (np.right_shift(v, s) & 1)", "down = np.right_shift(v, s) & 1",
+        CASTING, "RND_CONV sends ties to the odd neighbour",
+    ),
+    Mutant(
+        "truncation_off_by_one", "fxsim/casting.py",
+        "negative * (one - 1)", "negative * one",
+        CASTING, "TRN_ZERO moves negative multiples of an LSB",
+    ),
+    Mutant(
+        "saturation_off_by_one", "fxsim/casting.py",
+        "hi = bits - 1 - sign_bit", "hi = bits - 2 - sign_bit",
+        CASTING, "SAT clips to one code below the greatest",
+    ),
+    Mutant(
+        "bit_above_ignores_width", "fxsim/casting.py",
+        "(position < source_width)", "(position < source_width - 1)",
+        CASTING, "WRAP_SM takes the top bit of the declared source for 0",
+    ),
+    Mutant(
+        "difference_interval", "fxsim/ops/arithmetic.py",
+        "subtract(a.lo, b.hi), subtract(a.hi, b.lo)", "subtract(a.lo, b.lo), subtract(a.hi, b.hi)",
+        TYPES, "the interval of a difference pairs the wrong ends",
+    ),
+    Mutant(
+        "product_stride", "fxsim/ranges.py",
+        "np.minimum(a.stride + b.stride, ZERO_STRIDE)", "np.maximum(a.stride, b.stride)",
+        TYPES, "the stride of a product is that of one factor",
+    ),
+    Mutant(
+        "strict_compare_type", "fxsim/ops/choice.py",
+        "can, must = ra.lo <= rb.hi, ra.hi <= rb.lo", "can, must = ra.lo < rb.hi, ra.hi < rb.lo",
+        TYPES, "`<` for `<=` in the type of a comparison",
+    ),
+    Mutant(
+        "argmax_last_of_equals", "fxsim/ops/choice.py",
+        "hi[i] > lo[j] if j < i else hi[i] >= lo[j]", "hi[i] >= lo[j] if j < i else hi[i] > lo[j]",
+        TYPES, "argmax takes the last of equal elements in its type",
+    ),
+    Mutant(
+        "threshold_strict", "fxsim/ops/lookup.py",
+        'np.searchsorted(row, values, side="right")', 'np.searchsorted(row, values, side="left")',
+        SMT, "a threshold is reached one code too late",
+    ),
+    Mutant(
+        "tie_of_float_scale", "fxsim/load/steps.py",
+        "return half, j % 2 == 0", "return half, j % 2 == 1",
+        LOAD, "ties of a quantizer go to the odd code",
+    ),
+    Mutant(
+        "threshold_off_by_one", "fxsim/load/steps.py",
+        "return -(-n // d) if inclusive else n // d + 1", "return -(-n // d) if inclusive else n // d",
+        LOAD, "an excluded threshold is not moved up",
+    ),
+    Mutant(
+        "certificate_misses_last_step", "fxsim/load/certificate.py",
+        "for j in range(least + 1, greatest + 1):", "for j in range(least + 1, greatest):",
+        LOAD, "the certificate leaves out the step to the greatest code",
+    ),
+    Mutant(
+        "lost_sign_extension",
+        "rtl/emit.py",
+        """    out = v[min(k, len(v) - 1) :]
+    return out.as_signed() if v.shape().signed else out""",
+        """    out = v[min(k, len(v) - 1) :]
+    return out""",
+        LOWER,
+        "the upper bits of a signed value are extended by zeros",
+    ),
+    Mutant(
+        "shift_forgets_sign", "rtl/emit.py",
+        """    out = Cat(Const(0, k), v)
+    return out.as_signed() if v.shape().signed else out""",
+        """    out = Cat(Const(0, k), v)
+    return out""",
+        LOWER, "a shifted operand of an adder loses its sign",
+    ),
+    Mutant(
+        "register_missing", "rtl/emit.py",
+        "self.at[net, s] = self._register(net, s, self.at[net, s - 1])",
+        "self.at[net, s] = (self._register if s != 2 else self._signal)(net, s, self.at[net, s - 1])",
+        CORE, "one register is missing on every path that crosses stage 2",
+    ),
+    Mutant(
+        "stage_too_deep", "rtl/pipeline.py",
+        "d + need > max_depth", "d + need > max_depth + 1",
+        CORE, "a stage may hold one adder more than allowed",
+    ),
+    Mutant(
+        "stall_ignored", "rtl/stream.py",
+        "Mux(advance, Cat(i.valid, valid[:-1]), valid)", "Cat(i.valid, valid[:-1])",
+        CORE, "valid moves on under backpressure",
+    ),
+    Mutant(
+        "half_bit_of_rounding", "rtl/lower/casts.py",
+        "half = nl.bit(v, drop - 1)", "half = nl.bit(v, drop)",
+        LOWER, "hardware rounds by the wrong bit",
+    ),
+    Mutant(
+        "saturation_bound_in_hardware", "rtl/lower/casts.py",
+        "nl.at_least(q, nl.const(top + 1))", "nl.at_least(q, nl.const(top))",
+        LOWER, "`>=` top for `>` top: invisible for SAT, wrong for SAT_ZERO",
+    ),
+    Mutant(
+        "top_partial_product", "rtl/lower/product.py",
+        "-1 if b.net.signed and j == bits - 1 else 1", "1",
+        LOWER, "the sign bit of a factor weighs +2**j",
+    ),
+    Mutant(
+        "round_to_odd_in_cpp", "hls/include/fx_ops.h",
+        "ap_int<W>(one << (S - 1)) - low;", "ap_int<W>(one << (S - 1));",
+        HLS, "C++ sends every tie up",
+    ),
+    Mutant(
+        "wrap_sign_in_cpp", "hls/include/fx_ops.h",
+        "return bool(wrapped[W - 1]) == above ? wrapped", "return bool(wrapped[W - 1]) != above ? wrapped",
+        HLS, "C++ complements the wrong codes of WRAP_SM",
+    ),
+)  # fmt: skip
