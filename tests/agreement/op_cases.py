@@ -183,7 +183,7 @@ def _choices() -> list[OpCase]:
             OpCase(f"reduce_{name}_u", op(-1), (of(U3, 3),)),
             OpCase(f"reduce_{name}_rows", op(0), (of(S2, 2, 2),)),
             OpCase(f"reduce_{name}_one", op(0), (of(S3, 1, 2),)),
-            # Equal constants around a varying element: a tie that never resolves, so the first index must win.
+            # Equal constants around a varying element: the first index must win.
             OpCase(f"reduce_{name}_ties", op(0), (TensorType((3,), 0, [2, 0, 2], [2, 2, 2]),)),
         ]
     return out + [
@@ -227,11 +227,14 @@ def _wiring() -> list[OpCase]:
     ]
 
 
-def casts() -> list[OpCase]:
-    """Every rounding x overflow x N over all formats of FORMATS, from signed and unsigned codes at frac 2."""
+def casts(share: int = 1) -> list[OpCase]:
+    """Every rounding x overflow x N over all formats of FORMATS, from signed and unsigned codes at frac 2.
+
+    With a share k, each mode takes every k-th format only, another k-th than the mode before.
+    """
     out = []
-    for rounding, (overflow, n) in product(Rounding, OVERFLOWS):
-        op = cast_op(rounding, overflow, n)
+    for i, (rounding, (overflow, n)) in enumerate(product(Rounding, OVERFLOWS)):
+        op = cast_op(rounding, overflow, n, formats=FORMATS[i % share :: share])
         for signs, fmt in (("s", S3), ("u", U3)):
             source = of(fmt, op.frac.shape[0], frac=2)
             out.append(OpCase(f"cast_{rounding}_{overflow}_{n}_{signs}", op, (source,), lockstep=True))
