@@ -27,7 +27,8 @@ from amaranth.lib.wiring import In, Out
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from rtl.bench import cache, cocotb_bench, native, tools  # noqa: E402
+from fxsim import cache  # noqa: E402
+from rtl.bench import cocotb_bench, native, tools  # noqa: E402
 from rtl.bench.scoreboard import compare  # noqa: E402
 from rtl.layout import Layout, Port  # noqa: E402
 

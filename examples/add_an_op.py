@@ -15,7 +15,7 @@ from fxsim.emulate import numpy_rules
 from fxsim.graph import Op
 from fxsim.smt import smt_rules
 from fxsim.types import TensorType
-from hls.compile import compile_graphs
+from hls import compile_graphs
 from hls.lower.table import cpp_rules, elementwise
 from rtl.lower import amaranth_rules, each
 

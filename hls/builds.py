@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
-from hls.compile import cache_folder, compiler_version, digest
+from fxsim import cache
+from hls.compile import compiler_version, run_compiler
 
 
 def built(folder: Path, project: str) -> Path:
@@ -27,36 +25,18 @@ def built(folder: Path, project: str) -> Path:
     }
     stampless = re.sub(r"LIB_STAMP=\w+", "LIB_STAMP=lib", script)
     texts = [t for name, p in sources.items() for t in (name, p.read_text())]
-    final = cache_folder() / f"hls4ml-{digest(compiler_version(), stampless, *texts)}"
-    library = final / "firmware" / f"{project}-lib.so"
-    if library.exists():
-        return library
-    draft = Path(tempfile.mkdtemp(prefix="draft-", dir=final.parent))
-    try:
-        for name, p in sources.items():
-            (draft / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(p, draft / name)
-        # The library reads its weights from the folder it was built in: let that be the final one.
-        placed = re.sub(r"^BASEDIR=.*$", lambda _: f'BASEDIR="{final}"', stampless, flags=re.MULTILINE)
-        if placed == stampless:
-            raise RuntimeError(
-                "hls4ml's build_lib.sh sets no BASEDIR; this version of hls4ml is not supported"
-            )
-        (draft / "build_lib.sh").write_text(placed)
-        _run(["bash", "build_lib.sh"], draft)
-        draft.chmod(0o755)
-        try:
-            os.rename(draft, final)
-        except OSError:
-            if not library.exists():  # else another process was faster
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return library
-
-
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        lines = [t for t in done.stderr.splitlines() if "error" in t][:8] or done.stderr.splitlines()[:8]
-        raise RuntimeError("g++ failed on the hls4ml project:\n" + "\n".join(lines))
+    with cache.entry("hls4ml", cache.digest(compiler_version(), stampless, *texts)) as draft:
+        if not draft.ready:
+            for name, p in sources.items():
+                (draft.path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(p, draft.path / name)
+            # The library reads its weights from the folder it was built in: let that be the final one.
+            base = f'BASEDIR="{draft.final}"'
+            placed = re.sub(r"^BASEDIR=.*$", lambda _: base, stampless, flags=re.MULTILINE)
+            if placed == stampless:
+                raise RuntimeError(
+                    "hls4ml's build_lib.sh sets no BASEDIR; this version of hls4ml is not supported"
+                )
+            (draft.path / "build_lib.sh").write_text(placed)
+            run_compiler(["bash", "build_lib.sh"], draft.path)
+        return draft.publish() / "firmware" / f"{project}-lib.so"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from fxsim import cache
 from fxsim.graph import Graph
 from hls.crossing import batched, call, entry
 from hls.lower import Port, ports, source
@@ -67,35 +66,38 @@ def shared_library(units: Sequence[str], optimize: int = 0) -> Path:
     """The shared library of these C++ sources, found in the cache or built there, whole or not at all."""
     flags = [*FLAGS, f"-O{optimize}"]
     headers = [p.read_text() for p in sorted(INCLUDE.glob("*.h"))]
-    key = digest(compiler_version(), *flags, *headers, *units)
-    final = cache_folder() / f"hls-{key}.so"
-    if final.exists():
-        return final
-    with tempfile.TemporaryDirectory(prefix="draft-", dir=final.parent) as work:
-        folder = Path(work)
+    key = cache.digest(compiler_version(), *flags, *headers, *units)
+    with cache.entry("cpp", key) as draft:
+        if not draft.ready:
+            _build(units, flags, draft.path)
+        return draft.publish() / "graphs.so"
 
-        def build(k: int) -> str:
-            (folder / f"u{k}.cpp").write_text(units[k])
-            include = [f"-I{INCLUDE}", f"-isystem{ap_types()}"]
-            run_compiler(["g++", *flags, *include, "-c", f"u{k}.cpp", "-o", f"u{k}.o"], folder)
-            return f"u{k}.o"
 
-        with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, max(len(units), 1))) as pool:
-            objects = list(pool.map(build, range(len(units))))
-        run_compiler(["g++", "-shared", *objects, "-o", "out.so"], folder)
-        os.replace(folder / "out.so", final)
-    return final
+def _build(units: Sequence[str], flags: Sequence[str], folder: Path) -> None:
+    """graphs.so of the sources, in `folder`."""
+
+    def build(k: int) -> str:
+        (folder / f"u{k}.cpp").write_text(units[k])
+        include = [f"-I{INCLUDE}", f"-isystem{ap_types()}"]
+        run_compiler(["g++", *flags, *include, "-c", f"u{k}.cpp", "-o", f"u{k}.o"], folder)
+        return f"u{k}.o"
+
+    with ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, max(len(units), 1))) as pool:
+        objects = list(pool.map(build, range(len(units))))
+    run_compiler(["g++", "-shared", *objects, "-o", "graphs.so"], folder)
+    for name in objects:
+        (folder / name).unlink()
 
 
 def run_compiler(command: Sequence[str], folder: Path) -> None:
-    """Run g++ in `folder`; RuntimeError with its first messages if it fails."""
+    """Run a build command in `folder`; RuntimeError with g++'s first messages if it fails."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         lines = [t for t in done.stderr.splitlines() if "error" in t][:8] or done.stderr.splitlines()[:8]
         raise RuntimeError("g++ failed on generated code:\n" + "\n".join(lines))
 
 
-@cache
+@lru_cache
 def _version(program: str) -> str:
     return subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
 
@@ -120,27 +122,3 @@ def ap_types() -> Path:
             "the HLS reading needs hls4ml, whose wheel has the ap_fixed headers; pip install 'fxsim-hdl[hls]'"
         )
     return Path(spec.submodule_search_locations[0]) / "templates" / "vivado" / "ap_types"
-
-
-def digest(*parts: str) -> str:
-    """Hex key of the texts."""
-    sha = hashlib.sha256()
-    for p in parts:
-        data = p.encode()
-        sha.update(len(data).to_bytes(8, "little") + data)
-    return sha.hexdigest()[:24]
-
-
-def cache_folder() -> Path:
-    """$FXSIM_CACHE, else ~/.cache/fxsim, created if missing; OSError where it cannot be written."""
-    named = os.environ.get("FXSIM_CACHE")
-    folder = Path(named).expanduser() if named else Path.home() / ".cache" / "fxsim"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            f"cache folder {folder} cannot be made ({error.strerror}); set FXSIM_CACHE to another"
-        ) from error
-    if not os.access(folder, os.W_OK):
-        raise OSError(f"cache folder {folder} must be writable; set FXSIM_CACHE to another")
-    return folder.absolute()

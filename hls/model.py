@@ -11,10 +11,11 @@ import numpy as np
 from hls4ml.backends import get_backend
 from hls4ml.model.graph import ModelGraph
 
+from fxsim.cache import digest
 from fxsim.formats import Format, Overflow, Rounding
 from fxsim.graph import Node
 from hls.builds import built
-from hls.compile import INCLUDE, digest
+from hls.compile import INCLUDE
 from hls.crossing import entry
 from hls.layers import flat, function_name, header, register
 from hls.lower import Port

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtl.bench import cache, tools
+from fxsim import cache
+from rtl.bench import tools
 from rtl.layout import Layout
 
 STREAM_PORTS = ("i__payload", "i__valid", "i__ready", "o__payload", "o__valid", "o__ready")

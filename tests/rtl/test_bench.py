@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtl.bench import cache, cocotb_bench, model, native, patterns, protocol, tools
+from fxsim import cache
+from rtl.bench import cocotb_bench, model, native, patterns, protocol, tools
 from rtl.bench.scoreboard import compare
 from rtl.layout import Layout, Port
 
