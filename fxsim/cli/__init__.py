@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from fxsim.cli import demo, hls, info, run, verify, verilog
 from fxsim.cli.report import Console
@@ -12,6 +18,15 @@ from fxsim.cli.report import Console
 COMMANDS = (demo, info, run, verilog, verify, hls)
 
 EXIT_OK, EXIT_MISMATCH, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_CLOSED = 141
+"""What a shell reports of a program that SIGPIPE ended: nobody reads the output any more."""
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP, as an exception, so that they clean up as Ctrl-C does."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,14 +36,14 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="fxsim",
         description="Trained fixed-point models to exact emulation, multiplier-free Verilog and hls4ml.",
-        epilog="Exit status: 0 all equal, 1 a mismatch, 2 an error (file, tool), 130 interrupted.",
+        epilog="Exit status: 0 all equal, 1 a mismatch, 2 an error (file, option, tool), 130 interrupted.",
     )
     top.add_argument("--version", action="version", version=f"fxsim {__version__}")
     sub = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         name = command.__name__.rsplit(".", 1)[-1]
         text = (command.__doc__ or "").strip()
-        p = sub.add_parser(name, help=text.splitlines()[0], description=text)
+        p = sub.add_parser(name, help=text.splitlines()[0].rstrip("."), description=text)
         command.add_arguments(p)
         p.add_argument(
             "--json", action="store_true", help="print data as JSON on standard output, nothing else there"
@@ -43,25 +58,71 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     console = Console(json=arguments.json)
     try:
-        equal: bool = arguments.execute(arguments, console)
-        console.close()
-        return EXIT_OK if equal else EXIT_MISMATCH
+        with _signals():
+            equal: bool = arguments.execute(arguments, console)
+            console.close()
+            return EXIT_OK if equal else EXIT_MISMATCH
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except Terminated as e:
+        print("terminated", file=sys.stderr)
+        return 128 + e.number
     except BrokenPipeError:
-        sys.stderr.close()
-        return EXIT_ERROR
-    except (ValueError, TypeError, LookupError, ArithmeticError, OSError, ImportError, RuntimeError) as e:
+        _discard_output()
+        return EXIT_CLOSED
+    except (
+        ValueError, TypeError, LookupError, ArithmeticError, OSError, ImportError, RuntimeError, MemoryError
+    ) as e:  # fmt: skip
         if arguments.debug:
             raise
-        print(f"error: {_message(e)}", file=sys.stderr)
-        return EXIT_ERROR
+        return _failed(_message(e), arguments.json)
+
+
+def _failed(message: str, as_json: bool) -> int:
+    """The error on standard error, and as data where data were asked for."""
+    print(f"error: {message}", file=sys.stderr)
+    try:
+        if as_json:
+            print(json.dumps({"error": message}))
+        sys.stdout.flush()
+    except OSError:  # standard output itself is what failed
+        _discard_output()
+    return EXIT_ERROR
 
 
 def _message(e: BaseException) -> str:
     if isinstance(e, KeyError) and e.args:
         return str(e.args[0])
-    if isinstance(e, FileNotFoundError) and e.filename and e.strerror:
-        return f"no such file: {e.filename}"
+    if isinstance(e, OSError) and e.filename and e.strerror:
+        return f"{e.filename}: {e.strerror}"
+    if isinstance(e, MemoryError):
+        return f"not enough memory ({e})" if str(e) else "not enough memory"
     return str(e) or type(e).__name__
+
+
+def _discard_output() -> None:
+    """Let the interpreter's last flush of standard output go nowhere, where its reader is gone."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise Terminated while a command runs, where they would end the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: Any) -> None:
+        raise Terminated(number)
+
+    names = [getattr(signal, n) for n in ("SIGTERM", "SIGHUP") if hasattr(signal, n)]
+    before = {n: signal.signal(n, stop) for n in names if signal.getsignal(n) is signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,61 +1,69 @@
-"""Reading samples for a graph from .npy, .npz or .csv, and making random codes where there are none."""
+"""Reading models and samples for a command; random codes where there are no samples."""
 
 from __future__ import annotations
 
 import argparse
+import struct
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fxsim.cli.arguments import RANDOM_SAMPLES
 from fxsim.graph import Graph
 from fxsim.integers import Array, exact, shift_left
 
-RANDOM_SAMPLES = 256
+_DAMAGED = (
+    OSError,
+    EOFError,
+    NotImplementedError,  # zipfile, of a method or version that a flipped bit invents
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,  # NumPy, of an array header
+)
 
 
-def add_sample_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument(
-        "data", nargs="?",
-        help=".npy, .npz (an array per input, by name or in order) or .csv (a sample a row); "
-        f"default: {RANDOM_SAMPLES} random samples over all input codes",
-    )  # fmt: skip
-    p.add_argument("--raw", action="store_true", help="the data are raw integer codes, not real values")
-    p.add_argument("--samples", type=positive, metavar="N", help="use the first N samples (or N random ones)")
-    p.add_argument("--seed", type=int, default=0, help="seed of random samples and stalls (default 0)")
+def load_model(path: str, arguments: argparse.Namespace | None = None) -> Graph:
+    """The graph of a model file, for every command alike."""
+    import fxsim
 
-
-def positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
-
-
-def probability(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, not {text}")
-    return value
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"model {path} must be a file, but it is a folder")
+    if not Path(path).exists():
+        raise FileNotFoundError(f"model file {path} does not exist")
+    rescale = getattr(arguments, "rescale", None)
+    if rescale is not None and Path(path).suffix.lower() == ".fxs":
+        raise ValueError(f"--rescale is for .onnx models; the saved graph {path} is in integers already")
+    return fxsim.load(path, **({} if rescale is None else {"rescale": rescale}))
 
 
 def raw_samples(graph: Graph, arguments: argparse.Namespace) -> list[Array]:
     """Raw codes (batch first) of every input, from the command line's data or at random."""
     if arguments.data is None:
         return random_codes(graph, arguments.samples or RANDOM_SAMPLES, arguments.seed)
-    arrays = [a[: arguments.samples] for a in read_samples(graph, arguments.data)]
+    arrays = [a[: arguments.samples] for a in read_samples(graph, arguments.data, arguments.raw)]
+    if not all(len(a) for a in arrays):
+        raise ValueError(f"data file {arguments.data} must hold at least one sample, but it has none")
+    if len({len(a) for a in arrays}) > 1:
+        counts = {n.name: len(a) for n, a in zip(graph.inputs, arrays, strict=True)}
+        raise ValueError(f"data file {arguments.data} must hold as many samples of each input, not {counts}")
     if arguments.raw:
-        return [exact(_integers(a, n.name)) for a, n in zip(arrays, graph.inputs, strict=True)]
+        return [exact(_whole_codes(a, n.name)) for a, n in zip(arrays, graph.inputs, strict=True)]
     return [e.encode(a, n.name) for e, a, n in zip(graph.encoders, arrays, graph.inputs, strict=True)]
 
 
-def _integers(a: Array, name: str) -> Array:
-    """Codes that a CSV or a float file holds as whole numbers."""
+def _whole_codes(a: Array, name: str) -> Array:
+    """Codes that a file of floats holds as whole numbers."""
     if a.dtype.kind != "f":
         return a
-    if not np.all(a == np.floor(a)):
-        raise ValueError(f"input {name!r} must be whole codes with --raw, but the data have fractions")
+    wrong = ~((a == np.floor(a)) & (np.abs(a) < 2.0**53))
+    if wrong.any():
+        first = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(f"input {name!r} must be whole codes with --raw, not {a[first]} at index {first}")
     return a.astype(np.int64)
 
 
@@ -74,25 +82,36 @@ def random_codes(graph: Graph, samples: int, seed: int) -> list[Array]:
     return out
 
 
-def read_samples(graph: Graph, path: str) -> list[Array]:
-    """The arrays of a data file, one per input, each reshaped to (samples, *input shape)."""
+def read_samples(graph: Graph, path: str, raw: bool = False) -> list[Array]:
+    """The arrays of a data file, one per input, each reshaped to (samples, *input shape).
+
+    Whole numbers of a CSV file are read as integers if `raw`, exactly and of any width. Raises
+    FileNotFoundError, and ValueError for a file that is damaged, of another kind, or of another shape.
+    """
     file = Path(path)
+    if file.is_dir():
+        raise IsADirectoryError(f"data {path} must be a file, but it is a folder")
     if not file.is_file():
         raise FileNotFoundError(f"data file {path} does not exist")
     names = [n.name for n in graph.inputs]
     found: list[Any]
+    suffix = file.suffix.lower()
+    if suffix not in (".npy", ".npz", ".csv"):
+        raise ValueError(f"data file {path} must end in .npy, .npz or .csv, not {file.suffix!r}")
     try:
-        if file.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as z:
-                found = _from_npz({k: z[k] for k in z.files}, names, path)
-        elif file.suffix == ".npy":
-            found = [np.load(file, allow_pickle=False)]
-        elif file.suffix == ".csv":
-            found = [np.loadtxt(file, delimiter=",", ndmin=2, skiprows=_header_rows(file))]
+        if suffix == ".csv":
+            found = _split(read_csv(file, raw), [n.type.size for n in graph.inputs])
         else:
-            raise ValueError(f"data file {path} must end in .npy, .npz or .csv, not {file.suffix!r}")
-    except (EOFError, zipfile.BadZipFile) as e:
-        raise ValueError(f"data file {path} is truncated or not an array file: {e}") from None
+            with file.open("rb") as f:  # ours to close: NumPy leaves a damaged file open
+                content = np.load(f, allow_pickle=False)
+                if suffix == ".npz" and not isinstance(content, np.ndarray):
+                    found = _from_npz({k: content[k] for k in content.files}, names)
+                elif isinstance(content, np.ndarray):
+                    found = [content]
+                else:
+                    raise ValueError("it is an .npz archive")
+    except _DAMAGED as e:
+        raise ValueError(f"data file {path} cannot be read, it is damaged or truncated: {e}") from None
     except ValueError as e:
         raise ValueError(f"data file {path} cannot be read: {e}") from None
     if len(found) != len(names):
@@ -100,7 +119,53 @@ def read_samples(graph: Graph, path: str) -> list[Array]:
     return [_shaped(np.asarray(a), n.type.shape, n.name) for a, n in zip(found, graph.inputs, strict=True)]
 
 
-def _from_npz(arrays: dict[str, Any], names: list[str], path: str) -> list[Any]:
+def read_csv(file: Path, raw: bool = False) -> Array:
+    """The numbers of a CSV file, (lines, columns); a first line that does not start with a number is a
+    header."""
+    rows: list[list[float | int]] = []
+    with file.open(encoding="utf-8-sig") as f:
+        for number, line in enumerate(f, 1):
+            cells = line.strip().split(",")
+            if cells == [""] or (number == 1 and not _is_number(cells[0])):
+                continue
+            try:
+                rows.append([_number(c, raw) for c in cells])
+            except ValueError:
+                bad = next(c for c in cells if not _is_number(c))
+                raise ValueError(f"line {number} must hold numbers, not {bad.strip()!r}") from None
+            if len(rows[-1]) != len(rows[0]):
+                raise ValueError(f"line {number} must have {len(rows[0])} columns, not {len(rows[-1])}")
+    if not rows:
+        raise ValueError("it has no samples")
+    whole = all(isinstance(v, int) for row in rows for v in row)
+    return exact(np.array(rows, object)) if whole else np.array(rows, np.float64)
+
+
+def _split(table: Array, sizes: list[int]) -> list[Array]:
+    """The columns of each input, where the columns are those of all inputs side by side."""
+    if len(sizes) < 2 or table.shape[1] != sum(sizes):
+        return [table]
+    return np.split(table, np.cumsum(sizes)[:-1], axis=1)
+
+
+def _number(text: str, raw: bool) -> float | int:
+    if raw:
+        try:
+            return int(text)
+        except ValueError:
+            pass
+    return float(text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _from_npz(arrays: dict[str, Any], names: list[str]) -> list[Any]:
     if all(n in arrays for n in names):
         return [arrays[n] for n in names]
     if len(names) == 1 and "x" in arrays:
@@ -110,16 +175,6 @@ def _from_npz(arrays: dict[str, Any], names: list[str], path: str) -> list[Any]:
     raise ValueError(f"it has arrays {sorted(arrays)}, but the graph's inputs are {names}")
 
 
-def _header_rows(file: Path) -> int:
-    with file.open(encoding="utf-8") as f:
-        first = f.readline().split(",")[0].strip()
-    try:
-        float(first)
-    except ValueError:
-        return 1
-    return 0
-
-
 def _shaped(a: Array, shape: tuple[int, ...], name: str) -> Array:
     if a.shape == shape:
         return a[None]
@@ -127,23 +182,8 @@ def _shaped(a: Array, shape: tuple[int, ...], name: str) -> Array:
     if a.ndim == 2 and a.shape[1] == size:
         return a.reshape(len(a), *shape)
     if a.ndim != len(shape) + 1 or a.shape[1:] != shape:
-        raise ValueError(f"input {name!r} needs samples of shape {shape}, not an array of shape {a.shape}")
+        flat = f" (or {size} columns)" if a.ndim == 2 else ""
+        raise ValueError(
+            f"input {name!r} must have samples of shape {shape}{flat}, not data of shape {a.shape}"
+        )
     return a
-
-
-def load_model(path: str, arguments: argparse.Namespace | None = None) -> Graph:
-    """The graph of a model file, for every command alike."""
-    import fxsim
-
-    if not Path(path).exists():
-        raise FileNotFoundError(f"model file {path} does not exist")
-    rescale = getattr(arguments, "rescale", None)
-    return fxsim.load(path, **({"rescale": rescale} if rescale and rescale != "auto" else {}))
-
-
-def add_model_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("model", help="model file: QONNX (.onnx) or a saved graph (.fxs)")
-    p.add_argument(
-        "--rescale", choices=("auto", "dyadic", "threshold"), default="auto",
-        help="how float scales become integers (default: the cheaper, per layer)",
-    )  # fmt: skip

@@ -1,20 +1,28 @@
-"""Write a model as an hls4ml project, run its C simulation and compare every integer with the emulator."""
+"""Write a model as an hls4ml project and run its C simulation.
+
+Every integer of the C simulation is compared with the emulator.
+"""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
-from fxsim.cli.data import add_model_arguments, add_sample_arguments, load_model, raw_samples
+from fxsim.cli.arguments import add_model_arguments, add_sample_arguments
+from fxsim.cli.data import load_model, raw_samples
+from fxsim.cli.output import locked
 from fxsim.cli.report import Console
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
     add_model_arguments(p)
     add_sample_arguments(p)
-    p.add_argument("-o", "--output", default="build/hls", help="project folder (default build/hls)")
-    p.add_argument("--backend", default="Vitis", help="hls4ml back end (default Vitis)")
+    p.add_argument(
+        "-o", "--output", metavar="FOLDER", default="build/hls", help="project folder (default build/hls)"
+    )
+    p.add_argument("--backend", choices=("Vitis", "Vivado"), default="Vitis", help="(default Vitis)")
     p.add_argument("--no-simulation", action="store_true", help="write the project only")
 
 
@@ -23,14 +31,18 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
 
     graph = load_model(arguments.model, arguments)
     raw = raw_samples(graph, arguments)
-    with console.stage("write the hls4ml project"):
-        project = hls.export(graph, arguments.output, backend=arguments.backend)
-    console.data |= {"folder": str(arguments.output), "layers": project.report()}
-    console.line(f"hls4ml project in {arguments.output}")
-    if arguments.no_simulation:
-        return True
-    with console.stage("compile the C simulation"):
-        project.compile()
+    # The project takes the place of its folder by a rename, so it is the folder around it that is held.
+    with locked(Path(arguments.output).absolute().parent, console):
+        with console.stage("write the hls4ml project"):
+            project = hls.export(graph, arguments.output, backend=arguments.backend)
+        console.data |= {"folder": arguments.output, "layers": project.layers()}
+        console.line(project.report())
+        console.line()
+        console.line(f"written: {arguments.output}")
+        if arguments.no_simulation:
+            return True
+        with console.stage("compile the C simulation"):
+            project.compile()
     with console.stage(f"simulate {len(raw[0])} samples") as stage:
         got = project.predict_raw(*raw)
     mismatches = count_mismatches(got, graph.run_raw(*raw))

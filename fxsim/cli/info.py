@@ -1,5 +1,7 @@
-"""Print what a model became: every tensor's format, range and scale, every block, how it was made exact, and
-cost."""
+"""Print what a model became, or save it as a graph file.
+
+Every tensor's format, range and scale; every block, how it was made exact and its estimated cost.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +10,34 @@ from typing import Any
 
 import numpy as np
 
-from fxsim.cli.data import add_model_arguments, load_model
-from fxsim.cli.report import Console
+from fxsim.cli.arguments import add_model_arguments, file_name
+from fxsim.cli.data import load_model
+from fxsim.cli.output import check_file
+from fxsim.cli.report import Console, number
 from fxsim.graph import Block, Graph, Name
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
     add_model_arguments(p)
     p.add_argument("--graph", action="store_true", help="print every value of the graph as well")
+    p.add_argument(
+        "--save", metavar="FILE", type=file_name(".fxs"),
+        help="save the graph as .fxs, which every command takes as MODEL",
+    )  # fmt: skip
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> bool:
+    check_file(arguments.save)
     graph = load_model(arguments.model, arguments)
     describe(graph, console)
     if arguments.graph:
         console.line()
         console.line(str(graph))
         console.data["graph"] = str(graph).splitlines()
+    if arguments.save:
+        graph.save(arguments.save)
+        console.data["saved"] = arguments.save
+        console.line(f"saved: {arguments.save}")
     return True
 
 
@@ -36,11 +49,17 @@ def describe(graph: Graph, console: Console) -> None:
     exactness = {(b.kind, b.name): how_exact(b) for b in graph.blocks}
     summary = cost(graph)
     blocks = [
-        {"block": b.name, "kind": b.kind, "LUT": b.cost.luts, "adders": b.cost.adders, "depth": b.cost.depth}
+        {
+            "block": b.name,
+            "kind": b.kind,
+            "LUT": b.cost.luts,
+            "adders": b.cost.adders,
+            "depth": number(b.cost.depth),
+        }
         | {"how it is exact": exactness.get((b.kind, b.name), "")}
         for b in summary.blocks
     ]
-    total = {"LUT": summary.total.luts, "adders": summary.total.adders, "depth": summary.total.depth}
+    total = {"LUT": summary.total.luts, "adders": summary.total.adders, "depth": number(summary.total.depth)}
     console.data |= {
         "name": graph.name,
         "inputs": [{"name": n.name, "shape": n.type.shape, "type": str(n.type)} for n in graph.inputs],
@@ -59,10 +78,14 @@ def describe(graph: Graph, console: Console) -> None:
     if tensors:
         console.table(list(tensors[0]), [list(t.values()) for t in tensors])
         console.line()
-    rows = [list(b.values()) for b in blocks]
     console.table(
         ("block", "kind", "LUT", "adders", "depth", "how it is exact"),
-        [*rows, ["total", "", *total.values(), "estimates before constants share adders"]],
+        [[b["block"] or "(no block)", *list(b.values())[1:]] for b in blocks],
+        last=["total", "", *total.values(), ""],
+    )
+    console.line()
+    console.line(
+        "LUT, adders and depth are estimates; in hardware constants share adders (see fxsim verilog)."
     )
 
 

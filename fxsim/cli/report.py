@@ -33,28 +33,40 @@ class Console:
         except BaseException:
             print(" stopped" if live else f"{text}: stopped", file=sys.stderr, flush=True)
             raise
-        result["seconds"] = time.perf_counter() - start
+        result["seconds"] = round(time.perf_counter() - start, 4)
         done = f"{result['seconds']:.2f} s"
         print(f" {done}" if live else f"{text}: {done}", file=sys.stderr, flush=True)
+
+    def note(self, text: str) -> None:
+        """One line of progress."""
+        print(text, file=sys.stderr, flush=True)
 
     def line(self, text: str = "") -> None:
         if not self.json:
             print(text)
 
-    def table(self, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Rows under a header; columns of numbers flush right, the others flush left."""
+    def table(
+        self, header: Sequence[str], rows: Sequence[Sequence[Any]], last: Sequence[Any] | None = None
+    ) -> None:
+        """Rows under a header, and a last one under a rule; columns of numbers flush right, others left."""
         if self.json:
             return
-        numeric = [all(v is None or isinstance(v, (int, float)) for v in c) for c in zip(*rows, strict=True)]
-        cells = [[_cell(v) for v in row] for row in [list(header), *rows]]
-        widths = [max(map(len, c)) for c in zip(*cells, strict=True)]
-        for k, row in enumerate(cells):
-            parts = [
-                c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric, strict=True)
-            ]
-            print("  ".join(parts).rstrip())
-            if k == 0:
-                print("  ".join("-" * w for w in widths))
+        body = [*rows, *([] if last is None else [last])]
+        right = [all(v is None or isinstance(v, (int, float)) for v in c) for c in zip(*body, strict=True)]
+        right = right or [False] * len(header)
+        columns = [[str(h), *_cells(c)] for h, c in zip(header, zip(*body, strict=True), strict=False)]
+        columns = columns or [[h] for h in header]
+        widths = [max(map(len, c)) for c in columns]
+        rule = "  ".join("-" * w for w in widths)
+        lines = [
+            "  ".join(
+                c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)
+            ).rstrip()
+            for cells in zip(*columns, strict=True)
+        ]
+        print("\n".join([lines[0], rule, *lines[1 : 1 + len(rows)]]))
+        if last is not None:
+            print(f"{rule}\n{lines[-1]}")
 
     def close(self) -> None:
         if self.json:
@@ -63,12 +75,21 @@ class Console:
         sys.stdout.flush()
 
 
-def _cell(v: Any) -> str:
-    if v is None:
-        return ""
-    if isinstance(v, float):
-        return f"{v:.2f}"
-    return str(v)
+def _cells(column: Sequence[Any]) -> list[str]:
+    """Text of a column: nothing for None, two decimals for all its numbers if one float needs them."""
+    whole = all(not isinstance(v, float) or v.is_integer() for v in column)
+
+    def text(v: Any) -> str:
+        if isinstance(v, float) or (isinstance(v, int) and not whole):
+            return f"{v:.0f}" if whole else f"{v:.2f}"
+        return "" if v is None else str(v)
+
+    return [text(v) for v in column]
+
+
+def number(v: float) -> int | float:
+    """An int where the float is whole: a depth of 29 adders, not 29.0."""
+    return int(v) if float(v).is_integer() else float(v)
 
 
 def plain(v: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Run samples through the emulator and print, or save, the outputs."""
+"""Run samples through the emulator; print or save the outputs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fxsim.cli.data import add_model_arguments, add_sample_arguments, load_model, raw_samples
+from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, file_name
+from fxsim.cli.data import load_model, raw_samples
+from fxsim.cli.output import check_file
 from fxsim.cli.report import Console
 from fxsim.files import atomic_path
 from fxsim.integers import Array
@@ -17,13 +19,18 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     add_model_arguments(p)
     add_sample_arguments(p)
     p.add_argument(
-        "-o", "--output", help="write outputs here: .npz (one array per output), .npy or .csv (one output)"
-    )
-    p.add_argument("--codes", action="store_true", help="outputs as raw integer codes instead of real values")
+        "-o", "--output", metavar="FILE", type=file_name(".npz", ".npy", ".csv"),
+        help="write outputs here: .npz (one array per output), .npy or .csv (one output)",
+    )  # fmt: skip
+    p.add_argument("--codes", action="store_true", help="outputs as raw integer codes, not real values")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> bool:
+    check_file(arguments.output)
     graph = load_model(arguments.model, arguments)
+    if arguments.output and Path(arguments.output).suffix != ".npz" and len(graph.outputs) != 1:
+        names = list(graph.output_names)
+        raise ValueError(f"output must be .npz for {len(names)} outputs {names}, not {arguments.output!r}")
     raw = raw_samples(graph, arguments)
     with console.stage(f"emulate {len(raw[0])} samples") as stage:
         result = graph.run_raw(*raw)
@@ -38,8 +45,8 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
     if arguments.output:
         save(arguments.output, named)
     console.data |= {
-        "samples": len(raw[0]), "seconds": stage["seconds"], "output": arguments.output,
-        "outputs": None if arguments.output else named,
+        "samples": len(raw[0]), "codes": arguments.codes, "seconds": stage["seconds"],
+        "output": arguments.output, "outputs": None if arguments.output else named,
     }  # fmt: skip
     for name, a in named.items():
         console.line(
@@ -51,15 +58,13 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
 
 
 def save(path: str, named: dict[str, Array]) -> None:
-    """Write outputs by the suffix of `path`, whole or not at all."""
+    """Write outputs by the suffix of `path`, whole or not at all. ValueError for codes it cannot hold."""
     suffix = Path(path).suffix
-    if suffix not in (".npz", ".npy", ".csv"):
-        raise ValueError(f"output must end in .npz, .npy or .csv, not {suffix!r}")
-    if suffix != ".npz" and len(named) != 1:
-        raise ValueError(f"output must be .npz for {len(named)} outputs {list(named)}")
     for name, a in named.items():
-        if a.dtype == object:
-            raise ValueError(f"output {name!r} has codes beyond 63 bits, which {suffix} files cannot hold")
+        if a.dtype == object and suffix != ".csv":
+            raise ValueError(
+                f"output {name!r} has codes beyond 63 bits, which {suffix} cannot hold; name a .csv file"
+            )
     first = next(iter(named.values()))
     with atomic_path(path) as temporary, temporary.open("wb") as f:
         if suffix == ".npz":

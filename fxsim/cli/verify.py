@@ -1,10 +1,12 @@
-"""Simulate the model's Verilog in Verilator and compare every integer with the emulator."""
+"""Simulate a model's Verilog and compare every integer with the emulator."""
 
 from __future__ import annotations
 
 import argparse
 
-from fxsim.cli.data import add_model_arguments, add_sample_arguments, load_model, probability, raw_samples
+from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, add_stall_arguments, file_name
+from fxsim.cli.data import load_model, raw_samples
+from fxsim.cli.output import check_file, draft_file
 from fxsim.cli.report import Console
 from fxsim.cli.verilog import add_build_arguments
 
@@ -14,39 +16,47 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     add_sample_arguments(p)
     add_build_arguments(p)
     p.add_argument(
-        "--simulator", choices=("cocotb", "native"), default="cocotb",
-        help="the cocotb bench, or the native Verilator library for many vectors (default cocotb)",
+        "--simulator", choices=("cocotb", "native", "amaranth"), default="cocotb",
+        help="the cocotb bench in Verilator; the native Verilator library, for many vectors; or Amaranth's "
+        "own simulator, which needs no compiler and is slow (default cocotb)",
     )  # fmt: skip
+    add_stall_arguments(p)
     p.add_argument(
-        "--idle", type=probability, default=0.25, metavar="P", help="chance of an idle source cycle"
-    )
-    p.add_argument(
-        "--backpressure", type=probability, default=0.25, metavar="P", help="chance that the sink stalls"
-    )
-    p.add_argument("--waves", metavar="FILE", help="write a waveform (.fst or .vcd; cocotb bench only)")
+        "--waves", metavar="FILE", type=file_name(".vcd", ".fst"),
+        help="write a waveform, .vcd or .fst (cocotb bench only)",
+    )  # fmt: skip
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> bool:
     import rtl
 
+    if arguments.waves and arguments.simulator != "cocotb":
+        raise ValueError(f"--waves needs --simulator cocotb, not {arguments.simulator}")
+    check_file(arguments.waves)
     graph = load_model(arguments.model, arguments)
     raw = raw_samples(graph, arguments)
-    with console.stage("build"):
+    with console.stage("build the hardware"):
         core = rtl.build(graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name)
-    with console.stage(f"simulate {len(raw[0])} samples ({arguments.simulator})") as stage:
+    with (
+        draft_file(arguments.waves) as waves,
+        console.stage(f"simulate {len(raw[0])} samples ({arguments.simulator})") as stage,
+    ):
         result = rtl.verify(
             core, *raw, raw=True, simulator=arguments.simulator, idle=arguments.idle,
-            backpressure=arguments.backpressure, seed=arguments.seed, waves=arguments.waves,
+            backpressure=arguments.backpressure, seed=arguments.seed, waves=waves,
         )  # fmt: skip
+    first = None if result.first_difference is None else str(result.first_difference)
     console.data |= {
-        "top": core.top, "vectors": result.vectors, "mismatches": result.mismatches, "cycles": result.cycles,
-        "latency": core.latency, "seconds": stage["seconds"],
-        "first_difference": None if result.first_difference is None else str(result.first_difference),
+        "top": core.top, "simulator": arguments.simulator, "vectors": result.vectors,
+        "mismatches": result.mismatches, "first_difference": first, "cycles": result.cycles,
+        "latency": core.latency, "waves": arguments.waves, "seconds": stage["seconds"],
     }  # fmt: skip
     console.line(
         f"{result.vectors} vectors, {result.mismatches} mismatches, "
         f"{result.cycles} cycles, latency {core.latency}"
     )
-    if result.first_difference is not None:
-        console.line(f"first difference: {result.first_difference}")
+    if first is not None:
+        console.line(f"first difference: {first}")
+    if arguments.waves:
+        console.line(f"waveform in {arguments.waves}")
     return bool(result.mismatches == 0)

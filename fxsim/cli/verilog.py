@@ -1,11 +1,16 @@
-"""Write a model as Verilog, with stimulus and expected vectors (hex and CSV) for your own bench."""
+"""Write a model as Verilog, with stimulus and expected vectors.
+
+The vectors (hex and CSV, one sample a line) are for your own bench; README.md in the folder says how.
+"""
 
 from __future__ import annotations
 
 import argparse
 
-from fxsim.cli.data import add_model_arguments, add_sample_arguments, load_model, positive, raw_samples
-from fxsim.cli.report import Console
+from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, positive
+from fxsim.cli.data import load_model, raw_samples
+from fxsim.cli.output import locked
+from fxsim.cli.report import Console, number
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
@@ -13,8 +18,9 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     add_sample_arguments(p)
     add_build_arguments(p)
     p.add_argument(
-        "-o", "--output", default="build/verilog", help="folder to write into (default build/verilog)"
-    )
+        "-o", "--output", metavar="FOLDER", default="build/verilog",
+        help="folder to write into (default build/verilog)",
+    )  # fmt: skip
 
 
 def add_build_arguments(p: argparse.ArgumentParser) -> None:
@@ -27,21 +33,21 @@ def add_build_arguments(p: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace, console: Console) -> bool:
     import rtl
-    from fxsim.files import make_folder
 
-    make_folder(arguments.output)
     graph = load_model(arguments.model, arguments)
     raw = raw_samples(graph, arguments)
-    with console.stage("build"):
-        core = rtl.build(graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name)
-    with console.stage(f"write Verilog and {len(raw[0])} vectors"):
-        files = [str(f) for f in rtl.write_project(core, arguments.output, raw)]
+    with locked(arguments.output, console):
+        with console.stage("build the hardware"):
+            core = rtl.build(graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name)
+        with console.stage(f"write Verilog and {len(raw[0])} vectors"):
+            files = [str(f) for f in rtl.write_project(core, arguments.output, raw)]
     console.data |= {
-        "top": core.top, "files": files, "adders": core.adders, "depth": core.depth, "latency": core.latency,
-        "registers": core.registers, "vectors": len(raw[0]),
+        "top": core.top, "adders": core.adders, "depth": number(core.depth), "latency": core.latency,
+        "registers": core.registers, "vectors": len(raw[0]), "files": files,
     }  # fmt: skip
     console.line(
-        f"module {core.top}: {core.adders} adders, depth {core.depth}, latency {core.latency} cycles"
+        f"module {core.top}: {core.adders} adders, depth {number(core.depth)}, "
+        f"latency {core.latency} cycles, {core.registers} register bits"
     )
     for f in files:
         console.line(f"  {f}")

@@ -1,0 +1,80 @@
+"""Options that several commands share, and the types that check them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+RANDOM_SAMPLES = 256
+
+
+def add_model_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument("model", metavar="MODEL", help="model file: QONNX (.onnx) or a saved graph (.fxs)")
+    p.add_argument(
+        "--rescale", choices=("auto", "dyadic", "threshold"),
+        help="how the float scales of an .onnx model become integers (default auto: the cheaper, per layer)",
+    )  # fmt: skip
+
+
+def add_sample_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "data", metavar="DATA", nargs="?",
+        help=".npy, .npz (an array per input, by name or in order) or .csv (a sample a row); "
+        f"default: {RANDOM_SAMPLES} random samples over all input codes",
+    )  # fmt: skip
+    p.add_argument("--raw", action="store_true", help="the data are raw integer codes, not real values")
+    p.add_argument("--samples", type=positive, metavar="N", help="use the first N samples (or N random ones)")
+    p.add_argument("--seed", type=natural, default=0, metavar="S", help="seed of what is random (default 0)")
+
+
+def add_stall_arguments(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--idle", type=probability, default=0.25, metavar="P",
+        help="chance, each cycle, that the source offers nothing (default 0.25)",
+    )  # fmt: skip
+    p.add_argument(
+        "--backpressure", type=probability, default=0.25, metavar="P",
+        help="chance, each cycle, that the sink is not ready (default 0.25)",
+    )  # fmt: skip
+
+
+def positive(text: str) -> int:
+    return _whole(text, 1)
+
+
+def natural(text: str) -> int:
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if not least <= value < 1 << 31:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from {least} to {(1 << 31) - 1}, not {text!r}"
+        )
+    return value
+
+
+def probability(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number of at least 0 and below 1, not {text!r}")
+    return value
+
+
+def file_name(*suffixes: str) -> Callable[[str], str]:
+    """The type of an option that names a file to write, by its suffix."""
+
+    def check(text: str) -> str:
+        if Path(text).suffix not in suffixes:
+            raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, not {text!r}")
+        return text
+
+    return check
