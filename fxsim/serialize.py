@@ -32,7 +32,7 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     description."""
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     description = _describe(graph, arrays)
-    text = json.dumps(description, indent=1, sort_keys=True).encode()
+    text = json.dumps(description, indent=1).encode()
     buffer = io.BytesIO()
     parts: dict[str, Any] = {"graph.json": np.frombuffer(text, np.uint8), **arrays}
     np.savez_compressed(buffer, **parts)

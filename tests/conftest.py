@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parents[1]
 # Set before any test imports the libraries that read them. One folder for every xdist worker: builds are
 # keyed by content, so the second worker that needs a design finds it built.
 os.environ.setdefault("FXSIM_CACHE", str(ROOT / "build" / "cache"))
-os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / "build" / "numba"))
 
 settings.register_profile("exact", derandomize=True, deadline=None, database=None)
 settings.load_profile("exact")
