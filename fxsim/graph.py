@@ -138,7 +138,7 @@ class Graph:
         return {v: i for i, v in enumerate(self.values)}
 
     def digest(self) -> str:
-        """Hex digest of everything that decides the integers: ops, operands, types, inputs, outputs."""
+        """Hex digest of all that decides results: ops, operands, types, inputs, outputs, encoders, affines."""
         index = self.index
         h = hashlib.sha256()
         for v in self.values:
@@ -148,6 +148,7 @@ class Graph:
                 text = f"input {v.name}|{v.type.digest.hex()}\n"  # type: ignore[attr-defined]
             h.update(text.encode())
         h.update(repr([index[o] for o in self.outputs]).encode() + repr(self.output_names).encode())
+        h.update(repr(self.encoders).encode() + repr(self.output_affines).encode())
         return h.hexdigest()[:32]
 
     def __eq__(self, other: object) -> bool:

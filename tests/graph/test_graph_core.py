@@ -124,3 +124,10 @@ def test_types_pickle_and_compare_by_content() -> None:
 def test_an_input_brings_its_encoder() -> None:
     g = simple()
     assert g.encoders == (FormatEncoder(SQ(4, 0)),)
+
+
+def test_how_the_host_encodes_is_part_of_a_graph() -> None:
+    truncating, rounding = (trace(lambda x: x, SQ(1, 3, rounding=r)) for r in ("TRN", "RND"))
+    assert truncating.inputs[0].type == rounding.inputs[0].type
+    assert truncating != rounding
+    assert (truncating.run(0.1), rounding.run(0.1)) == (0.0, 0.125)
