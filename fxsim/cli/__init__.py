@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -63,9 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             console.close()
             return EXIT_OK if equal else EXIT_MISMATCH
     except KeyboardInterrupt:
+        _forget_hardware()
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Terminated as e:
+        _forget_hardware()
         print("terminated", file=sys.stderr)
         return 128 + e.number
     except BrokenPipeError:
@@ -76,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ) as e:  # fmt: skip
         if arguments.debug:
             raise
+        _forget_hardware()
         return _failed(_message(e), arguments.json)
 
 
@@ -99,6 +103,14 @@ def _message(e: BaseException) -> str:
     if isinstance(e, MemoryError):
         return f"not enough memory ({e})" if str(e) else "not enough memory"
     return str(e) or type(e).__name__
+
+
+def _forget_hardware() -> None:
+    """Amaranth warns of modules that were described but never used: not when the work was stopped."""
+    if "amaranth" in sys.modules:
+        from amaranth.hdl import UnusedElaboratable
+
+        warnings.simplefilter("ignore", UnusedElaboratable)
 
 
 def _discard_output() -> None:
