@@ -127,7 +127,7 @@ def test_an_input_brings_its_encoder() -> None:
 
 
 def test_how_the_host_encodes_is_part_of_a_graph() -> None:
-    truncating, rounding = (trace(lambda x: x, SQ(1, 3, rounding=r)) for r in ("TRN", "RND"))
+    truncating, rounding = (fxsim.trace(lambda x: x, SQ(1, 3, rounding=r)) for r in ("TRN", "RND"))
     assert truncating.inputs[0].type == rounding.inputs[0].type
     assert truncating != rounding
     assert (truncating.run(0.1), rounding.run(0.1)) == (0.0, 0.125)
