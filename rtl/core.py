@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import keyword
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from amaranth.lib import wiring
 from fxsim.graph import Graph, Node
 from fxsim.types import TensorType
 from rtl import stream
-from rtl.emit import Emitter
+from rtl.emit import Emitter, signal_names
 from rtl.layout import Layout, Port
 from rtl.lower import Netlist, Wire, lower
 from rtl.lower.names import Names, identifier
@@ -86,12 +87,13 @@ class Core(wiring.Component):
         self.in_layout = _layout("inputs", graph.inputs, [n.name for n in graph.inputs])
         self.out_layout = _layout("outputs", graph.outputs, list(graph.output_names))
         self.netlist = Netlist(adder_depth)
-        self.names = Names(graph)
+        self.names = Names(graph, self.top)
         self.outputs: list[tuple[Wire, int]] = []  # and their lane widths
         lowered = lower(graph, self._input_wires(), self.netlist, self.names)
         for node, wires in zip(graph.outputs, lowered, strict=True):
             self.outputs += [(w, node.type.max_width) for w in wires.ravel()]
         self.plan: Schedule = schedule([w.net for w, _ in self.outputs], max_depth_per_stage)
+        self.top = free_name(self.top, signal_names(self.plan, len(self.outputs)))
         super().__init__(stream.ports(self.in_layout.bits, self.out_layout.bits))
 
     def _input_wires(self) -> list[np.ndarray]:
@@ -190,9 +192,8 @@ def _layout(what: str, nodes: Any, names: list[str]) -> Layout:
     taken: set[str] = set()
     for node, label in zip(nodes, names, strict=True):
         t = node.type
-        name = identifier(label)
-        while name in taken:
-            name += "_"
+        name = identifier(label)  # and a name for Python, which `Port` asks for
+        name = free_name(name, taken | set(keyword.kwlist))
         taken.add(name)
         if t.size:
             ports.append(Port(name, t.shape, t.max_width, t.bounds[0] < 0, t.frac))
@@ -200,6 +201,13 @@ def _layout(what: str, nodes: Any, names: list[str]) -> Layout:
         shapes = [n.type.shape for n in nodes]
         raise ValueError(f"{what} of the graph must have at least one element, not shapes {shapes}")
     return Layout(tuple(ports))
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """`name`, or with underscores behind it until it is not among `taken`."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def with_elements(items: Sequence[Any], nodes: Sequence[Node]) -> list[Any]:

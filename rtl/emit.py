@@ -7,6 +7,7 @@ from typing import Any
 
 from amaranth import Cat, Const, Elaboratable, Module, Mux, Shape, Signal, Value
 
+from rtl.lower.names import OWN
 from rtl.lower.netlist import Net
 from rtl.pipeline import Schedule
 
@@ -62,6 +63,16 @@ EXPRESSION: dict[str, Callable[..., Value]] = {
 def name_of(net: Net, stage: int, plan: Schedule) -> str:
     """A net's signal as the logic of `stage` sees it: its name, and the stage where a register holds it."""
     return net.name if stage == plan.stage[net] else f"{net.name}_s{stage}"
+
+
+def signal_names(plan: Schedule, lanes: int) -> set[str]:
+    """Names of all signals and submodules of the module of a schedule with `lanes` output lanes."""
+    names = {*OWN, *(f"lane{k}" for k in range(lanes))}
+    for net in plan.nets:
+        names |= {name_of(net, s, plan) for s in range(plan.stage[net], plan.until[net] + 1)}
+        if net.kind == "table":
+            names |= {f"{net.name}_rom", f"{net.name}_index"}
+    return names
 
 
 class Emitter:

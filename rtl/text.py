@@ -89,7 +89,9 @@ def _section_line(core: Core, section: Section) -> str:
     ins, outs = ("; ".join(map(str, types)) for types in (section.inputs, section.outputs))
     adders = sum(n.kind in ("add", "sub", "neg") for n in section.nets)
     where = f"stages {min(stages)}..{max(stages)}"
-    return f"{section.kind} {section.name}: {ins} -> {outs}; {where}; {adders} adders"
+    # A block has its name from the file; a line break there would end the comment.
+    name = "".join(c if c.isprintable() else " " for c in section.name)
+    return f"{section.kind} {name}: {ins} -> {outs}; {where}; {adders} adders"
 
 
 def _sorted(module: str, core: Core) -> str:

@@ -9,21 +9,34 @@ import numpy as np
 from fxsim.graph import Graph, Input, Node, Value
 from rtl.lower.netlist import Netlist
 
-# Words that a module, port or net must not be named: Verilog-2005's keywords that a user might well use, and
-# SystemVerilog's, since Verilator reads .v files by its rules.
-_WORDS = (
-    "always and assign begin bit bool buf byte case cell chandle class config const context cover "
-    "default do edge else end endmodule enum event expect export extends final first_match for "
-    "force forever fork function generate genvar global if import include initial inout input "
-    "inside instance int integer interface join large let library local logic longint macromodule "
-    "matches medium module modport nand negedge new nmos nor not null or output package packed "
-    "parameter pmos posedge priority program property protected pull0 pull1 pulldown pullup pure "
-    "rand real ref reg release repeat return scalared sequence shortint signed small solve "
-    "specify static string strong struct super supply0 supply1 table tagged task then this "
-    "throughout time timeunit tri type typedef union unique unsigned use var vectored virtual "
-    "void wait wand weak while wildcard wire with within wor xnor xor "
-)
+# Words that a module, port or net must not be named: the keywords of IEEE 1800-2017, Verilog's among
+# them, since Verilator reads .v files by its rules.
+_WORDS = """
+    accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before
+    begin bind bins binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle checker class
+    clocking cmos config const constraint context continue cover covergroup coverpoint cross deassign
+    default defparam design disable dist do edge else end endcase endchecker endclass endclocking
+    endconfig endfunction endgenerate endgroup endinterface endmodule endpackage endprimitive endprogram
+    endproperty endsequence endspecify endtable endtask enum event eventually expect export extends
+    extern final first_match for force foreach forever fork forkjoin function generate genvar global
+    highz0 highz1 if iff ifnone ignore_bins illegal_bins implements implies import incdir include
+    initial inout input inside instance int integer interconnect interface intersect join join_any
+    join_none large let liblist library local localparam logic longint macromodule matches medium
+    modport module nand negedge nettype new nexttime nmos nor noshowcancelled not notif0 notif1 null or
+    output package packed parameter pmos posedge primitive priority program property protected pull0
+    pull1 pulldown pullup pulsestyle_ondetect pulsestyle_onevent pure rand randc randcase randsequence
+    rcmos real realtime ref reg reject_on release repeat restrict return rnmos rpmos rtran rtranif0
+    rtranif1 s_always s_eventually s_nexttime s_until s_until_with scalared sequence shortint shortreal
+    showcancelled signed small soft solve specify specparam static string strong strong0 strong1 struct
+    super supply0 supply1 sync_accept_on sync_reject_on table tagged task this throughout time
+    timeprecision timeunit tran tranif0 tranif1 tri tri0 tri1 triand trior trireg type typedef union
+    unique unique0 unsigned until until_with untyped use uwire var vectored virtual void wait wait_order
+    wand weak weak0 weak1 while wildcard wire with within wor xnor xor
+"""
 KEYWORDS = frozenset(_WORDS.split())
+
+# Signals of the module's own, beside lanes and ports.
+OWN = ("clk", "rst", "valid", "advance")
 
 
 def identifier(text: str, fallback: str = "x") -> str:
@@ -35,16 +48,19 @@ def identifier(text: str, fallback: str = "x") -> str:
 
 
 class Names:
-    """What the nets of a graph are called, and which of the graph's values (its position) they compute."""
+    """What the nets of a graph are called, and which of the graph's values (its position) they compute.
 
-    def __init__(self, graph: Graph) -> None:
+    No tensor is called as the module `top` is: in Verilator, a signal of that name would hide the module.
+    """
+
+    def __init__(self, graph: Graph, top: str = "") -> None:
         self.position = graph.index
         self.base: dict[Node, str] = {}
         named = {n.value: identifier(k) for k, n in reversed(graph.names.items()) if n.value is not None}
         inner = {i: identifier(b.name) for b in graph.blocks for i in range(b.start, b.stop)}
         self.follower: dict[Node | None, Node | None] = {}
         before: Node | None = None
-        taken: dict[str, int] = {}
+        taken = dict.fromkeys((top, *OWN), 0)
         for node in graph.values:
             i = self.position[node]
             if isinstance(node, Input):
@@ -69,4 +85,5 @@ class Names:
     def give(self, nl: Netlist, node: Node, wires: np.ndarray) -> None:
         """Name the nets of a tensor's elements `base_i_j`."""
         for index, wire in np.ndenumerate(wires):
-            nl.rename(wire.net, "_".join([self.base[node], *map(str, index)]))
+            name = "_".join([self.base[node], *map(str, index)])
+            nl.rename(wire.net, f"{name}_" if name in KEYWORDS else name)
