@@ -6,10 +6,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 from fxsim.boundary import Affine, Encoder
+from fxsim.integers import IntArray
 from fxsim.types import TensorType
 
 R = TypeVar("R")
@@ -138,7 +140,7 @@ class Graph:
         return {v: i for i, v in enumerate(self.values)}
 
     def digest(self) -> str:
-        """Hex digest of all that decides results: ops, operands, types, inputs, outputs, encoders, affines."""
+        """Hex digest of all that decides results: ops, types, inputs, outputs, encoders, affines."""
         index = self.index
         h = hashlib.sha256()
         for v in self.values:
@@ -239,10 +241,19 @@ def op_text(op: Op) -> str:
 
 def _short(v: Node, index: dict[Node, int]) -> str:
     assert isinstance(v, Value)
-    params = ", ".join(f"{f.name}={getattr(v.op, f.name)!r}" for f in fields(v.op))
+    params = ", ".join(f"{f.name}={_parameter(getattr(v.op, f.name))}" for f in fields(v.op))
     if len(params) > 100:
         params = params[:97] + "..."
     return f"{type(v.op).__name__}({params})" + "".join(f" %{index[a]}" for a in v.args)
+
+
+def _parameter(value: Any) -> str:
+    """Modes by name, arrays of one number by the number."""
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, IntArray) and value.array.ndim == 0:
+        return str(value.array[()])
+    return repr(value)
 
 
 class Interpreter(Generic[R]):
@@ -309,9 +320,7 @@ class Interpreter(Generic[R]):
             i += 1
         return env
 
-    def _replaces(
-        self, context: Any, block: Block, env: dict[Node, R], bind: Callable[[Node, R], R]
-    ) -> bool:
+    def _replaces(self, context: Any, block: Block, env: dict[Node, R], bind: Callable[[Node, R], R]) -> bool:
         """Does the rule of the block's kind take it? If so, its outputs enter env."""
         results = self.rules[block.kind](context, block, *(env[a] for a in block.inputs))
         if results is NotImplemented:

@@ -24,7 +24,7 @@ def write_project(
 ) -> list[Path]:
     """Write TOP.v, TOP.layout.json, README.md and, with `inputs_raw`, vectors; returns the paths.
 
-    inputs_raw   raw integers, one array (n, *shape) per input of the graph (for one input the bare array)
+    inputs_raw   raw integers, one array (n, *shape) per input of the graph (a bare array for one input)
     TOP.layout.json   lanes of both payloads, latency, adders, depth, register bits, and the report per block
     stimulus.hex, expected.hex   one line per sample: the payload as one hexadecimal number, for $readmemh
     stimulus.csv, expected.csv   one column per lane with its name in the first line, raw integers
@@ -36,7 +36,7 @@ def write_project(
     texts = {f"{core.top}.v": core.verilog(), f"{core.top}.layout.json": description}
     count = 0
     if inputs_raw is not None:
-        arrays = [inputs_raw] if isinstance(inputs_raw, np.ndarray) else list(inputs_raw)
+        arrays = list(inputs_raw) if isinstance(inputs_raw, (list, tuple)) else [np.asarray(inputs_raw)]
         stimulus, expected = vectors(core, *arrays, raw=True)
         count = len(stimulus[0])
         for name, layout, values in (

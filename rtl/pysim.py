@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rtl.bench import patterns
+
 if TYPE_CHECKING:
     from rtl.core import Core
 
@@ -27,23 +29,25 @@ def simulate(
     core: Core,
     inputs: Any,
     *,
-    idle: float = 0.0,
-    backpressure: float = 0.0,
+    idle: Any = 0.0,
+    backpressure: Any = 0.0,
     seed: int = 0,
     max_cycles: int | None = None,
 ) -> SimulationResult:
     """Stream `inputs` (arrays as `Layout.pack` takes them) through the core, as many outputs as inputs.
 
-    Each cycle the source offers nothing with probability `idle` (an offer stays until it is taken) and the
-    sink is not ready with probability `backpressure`. Raises RuntimeError where an offered output changes
-    or is withdrawn before it is taken, or where the outputs are not complete after `max_cycles`.
+    `idle` and `backpressure` are pause probabilities or patterns (`rtl.bench.patterns`), the same decisions
+    as in the benches in Verilator. Raises RuntimeError where an offered output changes or is withdrawn
+    before it is taken, TimeoutError where the outputs are not complete after `max_cycles`.
     """
     from amaranth.sim import Simulator
 
     words = core.in_layout.integers(core.in_layout.pack(inputs))
     count = len(words)
-    rng = np.random.default_rng(seed)
-    limit = max_cycles or int((count + core.latency + 16) * 8 / ((1 - idle) * (1 - backpressure)))
+    source, sink = patterns.pair(idle, backpressure, seed)
+    if max_cycles is not None and max_cycles < 1:
+        raise ValueError(f"max_cycles must be at least 1, not {max_cycles!r}")
+    limit = max_cycles or int((count + core.latency + 16) * 8 / (source.rate * sink.rate))
     sent = 0
     first_in: int | None = None
     first_out: int | None = None
@@ -55,12 +59,14 @@ def simulate(
         nonlocal cycles, sent, first_in, first_out
         held: int | None = None
         offered = False
+        pauses, stalls = iter(source), iter(sink)
         while len(received) < count and cycles < limit:
-            if not offered and sent < count and rng.random() >= idle:
+            pause = next(pauses)
+            if not offered and sent < count and not pause:
                 offered = True
                 ctx.set(core.i.payload, words[sent])
             ctx.set(core.i.valid, offered)
-            ready = rng.random() >= backpressure
+            ready = not next(stalls)
             ctx.set(core.o.ready, ready)
             valid, payload = ctx.get(core.o.valid), ctx.get(core.o.payload)
             if held is not None and (not valid or payload != held):
@@ -85,7 +91,7 @@ def simulate(
     if faults:
         raise RuntimeError(faults[0])
     if len(received) < count:
-        raise RuntimeError(f"only {len(received)} of {count} outputs after {cycles} cycles")
+        raise TimeoutError(f"the core gave {len(received)} of {count} samples in {cycles} clock cycles")
     width = 4 * core.out_layout.words
     packed = np.frombuffer(b"".join(v.to_bytes(width, "little") for v in received), "<u4").astype(np.uint32)
     outputs = core.out_layout.unpack(packed.reshape(count, core.out_layout.words))

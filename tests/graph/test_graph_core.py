@@ -54,7 +54,7 @@ def test_graphs_print() -> None:
         "  %1 = Const(raw=IntArray([1, 2]), frac=0) : 2 u2 frac 0 raw 1..2\n"
         "  %2 = Mul() %0 %1 : 2 s5 frac 0 raw -16..14\n"
         "  %3 = Sum(axes=(0,)) %2 : scalar s6 frac 0 raw -24..21\n"
-        "  %4 = Const(raw=IntArray(1), frac=0) : scalar u1 frac 0 raw 1..1\n"
+        "  %4 = Const(raw=1, frac=0) : scalar u1 frac 0 raw 1..1\n"
         "  %5 = Add() %3 %4 : scalar s6 frac 0 raw -23..22\n"
         "  return y=%5"
     )
