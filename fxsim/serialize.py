@@ -8,6 +8,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,15 @@ def load(path: str | os.PathLike[str]) -> Graph:
             arrays = {k: data[k] for k in data.files}
     except FileNotFoundError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as e:
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        KeyError,
+    ) as e:
         raise ValueError(f"{path} is not a graph file, or it is truncated: {e}") from None
     if not isinstance(arrays, dict) or "graph.json" not in arrays:
         raise ValueError(f"{path} is not a graph file: it has no graph.json")

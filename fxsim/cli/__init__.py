@@ -57,6 +57,8 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     arguments = parser().parse_args(argv)
+    if sys.stdout is None:  # started with standard output closed (`>&-`)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
     console = Console(json=arguments.json)
     try:
         with _signals():
@@ -100,6 +102,8 @@ def _message(e: BaseException) -> str:
         return str(e.args[0])
     if isinstance(e, OSError) and e.filename and e.strerror:
         return f"{e.filename}: {e.strerror}"
+    if isinstance(e, OSError) and e.strerror:
+        return e.strerror
     if isinstance(e, MemoryError):
         return f"not enough memory ({e})" if str(e) else "not enough memory"
     return str(e) or type(e).__name__

@@ -73,8 +73,9 @@ def file_name(*suffixes: str) -> Callable[[str], str]:
     """The type of an option that names a file to write, by its suffix."""
 
     def check(text: str) -> str:
+        choices = " or ".join([", ".join(suffixes[:-1]), suffixes[-1]][len(suffixes) < 2 :])
         if Path(text).suffix not in suffixes:
-            raise argparse.ArgumentTypeError(f"must end in {' or '.join(suffixes)}, not {text!r}")
+            raise argparse.ArgumentTypeError(f"must end in {choices}, not {text!r}")
         return text
 
     return check
