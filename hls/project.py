@@ -14,6 +14,7 @@ import numpy as np
 from fxsim.graph import Graph
 from fxsim.integers import Array
 from hls.crossing import batched, call
+from hls.lower.code import RESERVED
 from hls.plan import Plan, Planner
 
 MARKER = "firmware/nnet_utils/fx_types.h"
@@ -126,10 +127,11 @@ def _hls4ml() -> Any:
 
 
 def project_name(wanted: str, plan: Plan) -> str:
-    """An identifier that no tensor of the project has."""
+    """An identifier that neither C++ nor a tensor of the project has."""
     base = re.sub(r"\W", "_", wanted, flags=re.ASCII)
     base = base if base[:1].isalpha() else f"graph_{base}"
     taken = {
+        *RESERVED,
         *plan.inputs,
         *(layer.name for layer in plan.layers),
         "nnet",

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from functools import cached_property
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,10 +78,14 @@ class Core(wiring.Component):
     ) -> None:  # fmt: skip
         if not isinstance(graph, Graph):
             raise TypeError(f"graph must be a fxsim.Graph, not {graph!r}")
-        if max_depth_per_stage is not None and not (
-            isinstance(max_depth_per_stage, (int, float)) and 1 <= max_depth_per_stage < math.inf
-        ):
-            raise ValueError(f"max_depth_per_stage must be None or at least 1, not {max_depth_per_stage!r}")
+        if max_depth_per_stage is not None:
+            if not (isinstance(max_depth_per_stage, Real) and 1 <= max_depth_per_stage < math.inf):
+                raise ValueError(
+                    f"max_depth_per_stage must be None or at least 1, not {max_depth_per_stage!r}"
+                )
+            max_depth_per_stage = float(max_depth_per_stage)  # also from NumPy's numbers, for JSON
+            if max_depth_per_stage.is_integer():
+                max_depth_per_stage = int(max_depth_per_stage)
         self.graph = graph
         self.top = identifier(name or graph.name, "m")
         self.max_depth_per_stage = max_depth_per_stage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fxsim.boundary import FormatEncoder
 from fxsim.trace import Builder
 from fxsim.types import TensorType
 from rtl.bench import tools
+from rtl.export import describe
 
 
 def named_graph(
@@ -91,3 +93,10 @@ def test_awkward_names_simulate(rng) -> None:
     g = named_graph("clk", ("rst", "valid", "lane0"), "design", "a\nb", ("None", "y", "y", "o__valid"))
     found = rtl.verify(g, rng.integers(-8, 8, (100, 2)), raw=True, simulator="native", backpressure=0.3)
     assert (found.mismatches, found.vectors) == (0, 100)
+
+
+@pytest.mark.parametrize("depth", [np.int64(3), np.float32(1.5), 1.5, 1, 100, 4.0], ids=repr)
+def test_the_depth_of_a_stage_may_be_any_number(depth) -> None:
+    core = rtl.build(named_graph(), max_depth_per_stage=depth)
+    assert core.max_depth_per_stage == float(depth)
+    json.dumps(describe(core))
