@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -90,10 +92,24 @@ def _build(units: Sequence[str], flags: Sequence[str], folder: Path) -> None:
 
 
 def run_compiler(command: Sequence[str], folder: Path) -> None:
-    """Run a build command in `folder`; RuntimeError with g++'s first messages if it fails."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        lines = [t for t in done.stderr.splitlines() if "error" in t][:8] or done.stderr.splitlines()[:8]
+    """Run a build command in `folder`; RuntimeError with g++'s first messages if it fails.
+
+    The command has a process group of its own, which is ended with whatever it started where the wait for it
+    is interrupted: a shell that is killed alone would leave g++ running.
+    """
+    child = subprocess.Popen(
+        command, cwd=folder, text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        _, messages = child.communicate()
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)  # on which g++ removes its temporary files
+        child.communicate()
+        raise
+    if child.returncode:
+        lines = [t for t in messages.splitlines() if "error" in t][:8] or messages.splitlines()[:8]
         raise RuntimeError("g++ failed on generated code:\n" + "\n".join(lines))
 
 
