@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from fxsim.formats import Format
+from fxsim.casting import from_double, to_double
+from fxsim.formats import Format, Overflow
 from fxsim.integers import Array, exact
 
 QUANT_ROUNDINGS = ("ROUND", "HALF_EVEN", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN")
@@ -43,9 +44,11 @@ class Affine:
         axes.
 
         OverflowError where the scale is a power of two and the offset 0, so that the exact value is expected,
-        but a code needs more than 53 bits.
+        but float64 does not hold it. ValueError where `axis` is none of the own axes.
         """
         raw = exact(raw)
+        if self.axis is not None and not -ndim <= self.axis < ndim:
+            raise ValueError(f"axis must be in {-ndim}..{ndim - 1}, not {self.axis}")
         unit = Fraction(1, 1 << frac) if frac >= 0 else Fraction(1 << -frac)
         if self.axis is None:
             return _affine(raw, self.scale[0] * unit, self.offset[0])
@@ -65,15 +68,19 @@ class Affine:
 def _affine(raw: Array, scale: Fraction, offset: Fraction) -> Array:
     power = scale > 0 and (scale.numerator == 1 or scale.denominator == 1) and _is_power(scale)
     if offset == 0 and power:
-        wide = raw[np.abs(raw) > 1 << 53]
-        inexact = [int(c) for c in wide.ravel() if int(float(c)) != int(c)]
-        if inexact:
+        exponent = scale.numerator.bit_length() - scale.denominator.bit_length()
+        values, lost = to_double(raw, -exponent)
+        if np.any(lost):
             raise OverflowError(
-                f"raw code {inexact[0]} needs more than the 53 bits that float64 holds; use run_raw"
+                f"raw code {raw[lost][0]} times 2**{exponent} needs more than the 53 bits or the exponents "
+                f"that float64 has; use run_raw"
             )
-        return np.asarray(raw.astype(np.float64) * float(scale))
+        return values
     codes, inverse = np.unique(raw, return_inverse=True)
-    reals = np.array([float(scale * int(c) + offset) for c in codes], np.float64)
+    try:
+        reals = np.array([float(scale * int(c) + offset) for c in codes], np.float64)
+    except OverflowError:
+        raise OverflowError(f"{scale} * code + {offset} is beyond float64's largest; use run_raw") from None
     return reals[inverse].reshape(raw.shape) if raw.size else raw.astype(np.float64)
 
 
@@ -105,25 +112,31 @@ class FormatEncoder(Encoder):
     format: Format
 
     def encode(self, x: Array, name: str) -> Array:
-        from fxsim.casting import from_double
-        from fxsim.formats import Overflow
-
-        x = check_real(x, name)
-        raw = from_double(x, self.format)
-        if self.format.overflow in (Overflow.WRAP, Overflow.WRAP_SM):
-            # A wrapped input is never what a user means, so wrapping is left to casts inside the graph.
-            wide = from_double(
-                x, self.format.replace(width=self.format.width + 1088, int_bits=self.format.int_bits + 1088)
+        x, f = check_real(x, name), self.format
+        if f.overflow not in (Overflow.WRAP, Overflow.WRAP_SM):
+            return from_double(x, f)
+        # A wrapped input is never what a user means, so wrapping is left to casts inside the graph. What
+        # saturates one bit further out tells a code outside from every code inside.
+        raw = from_double(
+            x, f.replace(width=f.width + 1, int_bits=f.int_bits + 1, overflow=Overflow.SAT, saturation_bits=0)
+        )
+        bad = np.argwhere((raw < f.lo) | (raw > f.hi))
+        if len(bad):
+            where = tuple(int(i) for i in bad[0])
+            lo, hi = (_real_text(v, f.frac) for v in (f.lo, f.hi))
+            raise ValueError(
+                f"input {name!r} must lie in {lo}..{hi} ({f}), not {x[where]!s} at index {where}"
             )
-            bad = np.argwhere(np.asarray(wide != raw))
-            if len(bad):
-                where = tuple(int(i) for i in bad[0])
-                lo, hi = (v * 2.0**-self.format.frac for v in (self.format.lo, self.format.hi))
-                raise ValueError(
-                    f"input {name!r} must lie in {lo}..{hi} ({self.format}), "
-                    f"not {float(x[where])!r} at index {where}"
-                )
         return raw
+
+
+def _real_text(code: int, frac: int) -> str:
+    """code * 2**-frac as float64 has it nearest, or spelled out beyond float64's exponents."""
+    try:
+        real = float(Fraction(code) * Fraction(2) ** -frac)
+    except OverflowError:
+        real = 0.0
+    return str(real) if real or not code else f"{code} * 2**{-frac}"
 
 
 @dataclass(frozen=True)
@@ -148,16 +161,19 @@ class QuantEncoder(Encoder):
             raise ValueError(f"scale must be positive and finite, not {self.scale}")
 
     def encode(self, x: Array, name: str) -> Array:
-        x = check_real(x, name).astype(np.float32)
-        scale, zero = (self._spread(v, x.ndim) for v in (self.scale, self.zero_point))
-        q = x / scale + zero
-        return np.clip(round_real(q, self.rounding), self.lo, self.hi).astype(np.int64)
+        with np.errstate(over="ignore"):  # beyond float32 is infinite there, and saturates
+            x = check_real(x, name).astype(np.float32)
+            scale, zero = (self._spread(v, x.ndim) for v in (self.scale, self.zero_point))
+            q = x / scale + zero
+        # In float64, as float32 would round the bounds of codes beyond 24 bits.
+        codes = round_real(q, self.rounding).astype(np.float64)
+        return np.clip(codes, self.lo, self.hi).astype(np.int64)
 
     def _spread(self, v: tuple[float, ...], ndim: int) -> Array:
         a = np.array(v, np.float32)
         if self.axis is None:
             return a.reshape(())
-        return a.reshape((-1,) + (1,) * (ndim - 2 - self.axis))
+        return a.reshape((-1,) + (1,) * (ndim - 2 - self.axis % (ndim - 1)))
 
 
 def round_real(q: Array, mode: str) -> Array:
@@ -182,13 +198,19 @@ def round_real(q: Array, mode: str) -> Array:
 
 
 def check_real(x: Array, name: str) -> Array:
-    """x as a finite real array (float64 or float32 kept); TypeError or ValueError names the input and first
-    index."""
+    """x as finite floats of at most 64 bits or as integers of any size, kept as they are.
+
+    TypeError or ValueError names the input and the first bad index.
+    """
     a = np.asarray(x)
     if a.dtype.kind in "iub":
-        a = a.astype(np.float64)
+        return a
+    if a.dtype == object and all(isinstance(v, (int, np.integer)) for v in a.flat):
+        return exact(a)
     if a.dtype.kind != "f":
         raise TypeError(f"input {name!r} must be real numbers, not {a.dtype}")
+    if a.dtype.itemsize > 8:
+        raise TypeError(f"input {name!r} must be floats of at most 64 bits, not {a.dtype}")
     if not np.isfinite(a).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
         raise ValueError(f"input {name!r} must be finite, not {a[where]} at index {where}")

@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fxsim.formats import Format, Overflow, Rounding
-from fxsim.integers import INT64_BITS, exact, shift_left, to_object
+from fxsim.integers import (
+    INT64_BITS,
+    bit_length,
+    exact,
+    magnitude_bits,
+    shift_left,
+    to_object,
+    trailing_zeros,
+)
 
 Array = NDArray[Any]
 
@@ -210,6 +218,9 @@ def cast(raw: ArrayLike, src: Format, dst: Format) -> Array:
 
     Raises TypeError where raw is not integer, ValueError (naming the first bad index) where `src` lacks it.
     """
+    for name, fmt in (("src", src), ("dst", dst)):
+        if not isinstance(fmt, Format):
+            raise TypeError(f"{name} must be a fxsim.Format, not {fmt!r}")
     v = exact(raw)
     outside = (v < src.lo) | (v > src.hi)
     if np.any(outside):
@@ -250,6 +261,24 @@ def from_double(x: ArrayLike, dst: Format) -> Array:
     significand, exponent = np.frexp(a.astype(np.float64))
     v = np.ldexp(significand, _DOUBLE_BITS - 1).astype(np.int64)
     return _cast_to(v, (_DOUBLE_BITS - 1) - exponent.astype(np.int64), _DOUBLE_BITS, dst)
+
+
+def to_double(raw: ArrayLike, frac: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """``raw * 2**-frac`` as float64, and a mask of the elements that float64 does not hold exactly.
+
+    Not held are codes of more than 53 bits from the first to the last one, and values beyond float64's
+    exponents.
+    """
+    v = exact(raw)
+    narrow = v.dtype != object and magnitude_bits(v) <= 53
+    zeros = np.zeros(v.shape, np.int64) if narrow else trailing_zeros(v, 0)
+    odd = exact(np.right_shift(v, to_object(zeros) if v.dtype == object else zeros))
+    lost = np.asarray(bit_length(odd) > 53)
+    whole = np.asarray(np.where(lost, 0, odd)).astype(np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        values = np.asarray(np.ldexp(whole, zeros - frac))
+        lost |= ~np.isfinite(values) | (np.ldexp(values, frac - zeros) != whole)
+    return values, lost
 
 
 def _first(a: Array, bad: Array) -> str:

@@ -27,6 +27,8 @@ def to_raw(values: object, what: str = "constant") -> tuple[Array, int]:
     if a.dtype == object and all(isinstance(v, (int, float, Fraction, np.integer)) for v in a.ravel()):
         fractions = [Fraction(v) for v in a.ravel()]
     elif a.dtype.kind == "f":
+        if a.dtype.itemsize > 8:
+            raise TypeError(f"{what} must be floats of at most 64 bits, not {a.dtype}")
         bad = np.argwhere(~np.isfinite(a))
         if len(bad):
             where = tuple(int(i) for i in bad[0])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fxsim import growth, ops
+from fxsim.casting import to_double
 from fxsim.emulate import apply
 from fxsim.formats import Format
 from fxsim.graph import Input, Op, Value
@@ -147,27 +148,10 @@ def lift(number: object) -> Codes | None:
 
 def real(x: Codes) -> NDArray[np.float64]:
     """The values as float64. OverflowError names the first that float64 does not hold exactly."""
-    codes, frac = x.codes, x.format.frac
-    if codes.dtype == object:
-        nearest = np.array([_nearest(c) for c in codes.flat], np.float64).reshape(codes.shape)
-    else:
-        nearest = codes.astype(np.float64)
-    with np.errstate(over="ignore", under="ignore"):
-        values = np.ldexp(nearest, -frac)
-        lost = ~np.isfinite(values) | (np.ldexp(values, frac) != nearest)
-    if x.format.width > _DOUBLE_BITS:
-        held = [np.isfinite(r) and int(r) == c for r, c in zip(nearest.flat, codes.flat, strict=True)]
-        lost |= ~np.array(held, bool).reshape(codes.shape)
+    values, lost = to_double(x.codes, x.format.frac)
     if np.any(lost):
-        raise OverflowError(f"float64 does not hold code {first(codes, lost)} of {x.format}; use codes")
-    return np.asarray(values)
-
-
-def _nearest(code: int) -> float:
-    try:
-        return float(code)
-    except OverflowError:
-        return float("inf")
+        raise OverflowError(f"float64 does not hold code {first(x.codes, lost)} of {x.format}; use codes")
+    return values
 
 
 def first(a: Array, bad: Array) -> str:

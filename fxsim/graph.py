@@ -45,19 +45,26 @@ class Node:
     type: TensorType
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Input(Node):
     """A tensor that enters the graph."""
 
     name: str
 
+    def __repr__(self) -> str:
+        return f"<Input {self.name}: {self.type}>"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Value(Node):
     """`op` applied to `args`."""
 
     op: Op
     args: tuple[Node, ...]
+
+    def __repr__(self) -> str:
+        # Without the operands: their text would grow exponentially with depth.
+        return f"<{_op_short(self.op)}: {self.type}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +186,7 @@ class Graph:
         outs = [f"{n}=%{index[o]}" for n, o in zip(self.output_names, self.outputs, strict=True)]
         return "\n".join([*lines, "  return " + ", ".join(outs)])
 
-    def run(self, *x: Any, **named: Any) -> Any:
+    def run(self, /, *x: Any, **named: Any) -> Any:
         """Real values in, real values out (float64): `encoders`, the emulator, `output_affines`.
 
         Each x has shape (batch, *input shape) or the input's own shape (a batch of one, whose axis is dropped
@@ -190,13 +197,13 @@ class Graph:
 
         return run(self, *x, **named)
 
-    def run_raw(self, *raw: Any, **named: Any) -> Any:
+    def run_raw(self, /, *raw: Any, **named: Any) -> Any:
         """Raw integers in, raw integers out (int64, or object arrays beyond 63 bits)."""
         from fxsim.emulate import run_raw
 
         return run_raw(self, *raw, **named)
 
-    def codes(self, *x: Any, **named: Any) -> dict[str, Any]:
+    def codes(self, /, *x: Any, **named: Any) -> dict[str, Any]:
         """{tensor name: integer codes, batch first, in the file's axis order} for every named tensor."""
         from fxsim.emulate import codes
 
@@ -241,10 +248,14 @@ def op_text(op: Op) -> str:
 
 def _short(v: Node, index: dict[Node, int]) -> str:
     assert isinstance(v, Value)
-    params = ", ".join(f"{f.name}={_parameter(getattr(v.op, f.name))}" for f in fields(v.op))
+    return _op_short(v.op) + "".join(f" %{index[a]}" for a in v.args)
+
+
+def _op_short(op: Op) -> str:
+    params = ", ".join(f"{f.name}={_parameter(getattr(op, f.name))}" for f in fields(op))
     if len(params) > 100:
         params = params[:97] + "..."
-    return f"{type(v.op).__name__}({params})" + "".join(f" %{index[a]}" for a in v.args)
+    return f"{type(op).__name__}({params})"
 
 
 def _parameter(value: Any) -> str:

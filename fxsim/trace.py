@@ -11,7 +11,7 @@ import numpy as np
 
 from fxsim import ops
 from fxsim.boundary import Affine, Encoder, FormatEncoder
-from fxsim.casting import from_double
+from fxsim.casting import from_double, to_double
 from fxsim.constants import to_raw
 from fxsim.formats import Format
 from fxsim.graph import Block, Graph, Input, Name, Node, Op, Value
@@ -54,7 +54,7 @@ class Builder:
     def constant(self, values: object, fmt: Format | None = None) -> Tensor:
         """A constant tensor: exact as given, or quantized to `fmt` (its rounding and overflow)."""
         if fmt is not None:
-            raw, frac = from_double(np.asarray(values, np.float64), fmt), fmt.frac
+            raw, frac = from_double(_reals(values), fmt), fmt.frac
         else:
             raw, frac = to_raw(values)
         return self.apply(ops.Const(IntArray(raw), frac))
@@ -229,14 +229,15 @@ class Tensor:
     def __lshift__(self, k: int | Tensor) -> Tensor:
         if isinstance(k, Tensor):
             return self._apply(ops.ShiftLeft(), k)
-        return self._apply(ops.Scale(k)) if k else self
+        still = isinstance(k, (int, np.integer)) and not isinstance(k, bool) and k == 0
+        return self if still else self._apply(ops.Scale(k))
 
     def __rshift__(self, k: int | Tensor) -> Tensor:
         if isinstance(k, Tensor):
             raise TypeError(
                 "a variable shift goes left only, so that it is exact; shift the other operands left"
             )
-        return self << -k
+        return self << (k if isinstance(k, bool) else -k)
 
     def __and__(self, other: object) -> Tensor:
         a, b = self._pair(other)
@@ -278,16 +279,16 @@ class Tensor:
         return self._compare("ne", other)
 
     def __getitem__(self, key: Any) -> Tensor:
-        """NumPy basic indexing (ints, slices, ...), or an integer array on the first axis."""
+        """NumPy basic indexing (ints, slices, ...), or an array of integers or booleans on the first axis."""
         if isinstance(key, (list, np.ndarray)):
-            return self.take(key, 0)
+            return self.take(self._chosen(np.asarray(key)), 0)
         keys = list(key) if isinstance(key, tuple) else [key]
-        if keys.count(Ellipsis) > 1 or any(
-            not isinstance(k, (int, np.integer, slice, type(...))) for k in keys
+        ellipses = [i for i, k in enumerate(keys) if k is Ellipsis]
+        if len(ellipses) > 1 or any(
+            isinstance(k, bool) or not isinstance(k, (int, np.integer, slice, type(...))) for k in keys
         ):
             raise TypeError(f"index must be integers, slices or one ellipsis, not {key!r}")
-        if Ellipsis in keys:
-            at = keys.index(Ellipsis)
+        for at in ellipses:
             keys[at : at + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
         if len(keys) > self.ndim:
             raise IndexError(f"too many indices for shape {self.shape}: {key!r}")
@@ -297,6 +298,8 @@ class Tensor:
             if isinstance(k, slice):
                 b, e, s = k.indices(n)
                 count = len(range(b, e, s))
+                if not count:  # a start before the first element would be read from the end
+                    b, e, s = 0, 0, 1
                 starts.append(b)
                 stops.append(None if s < 0 and e < 0 else e)
                 steps.append(s)
@@ -310,8 +313,20 @@ class Tensor:
         out = self._apply(ops.Slice(tuple(starts), tuple(stops), tuple(steps)))
         return out if len(shape) == self.ndim else out.reshape(*shape)
 
+    def _chosen(self, key: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """The indices on the first axis that an array stands for, booleans as a mask of the axis."""
+        if key.dtype != bool:
+            return key
+        if not self.ndim or key.shape != self.shape[:1]:
+            raise IndexError(f"a boolean index must have shape {self.shape[:1]}, not {key.shape}")
+        return np.flatnonzero(key)
+
     def take(self, indices: Any, axis: int = 0) -> Tensor:
-        return self._apply(ops.Gather(IntArray(indices), axis))
+        """np.take: elements along `axis`; negative indices count from its end."""
+        chosen = exact(indices)
+        if isinstance(axis, (int, np.integer)) and -self.ndim <= axis < self.ndim:
+            chosen = np.where(chosen < 0, chosen + self.shape[axis], chosen)
+        return self._apply(ops.Gather(IntArray(chosen), axis))
 
     def reshape(self, *shape: Any) -> Tensor:
         dims = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else list(shape)
@@ -407,10 +422,20 @@ def constant(values: object, fmt: Format | None = None) -> np.ndarray[Any, Any]:
     if fmt is None:
         raw, frac = to_raw(values)
     else:
-        raw, frac = from_double(np.asarray(values, np.float64), fmt), fmt.frac
-    if raw.dtype == object:
-        raise ValueError("constant needs codes of at most 62 bits; use Builder.constant for wider ones")
-    return np.asarray(np.ldexp(raw.astype(np.float64), -frac))
+        raw, frac = from_double(_reals(values), fmt), fmt.frac
+    reals, lost = to_double(raw, frac)
+    if np.any(lost):
+        raise ValueError(
+            f"constant must be held by float64, not {raw[lost][0]} * 2**{-frac}; Builder.constant takes any"
+        )
+    return reals
+
+
+def _reals(values: object) -> np.ndarray[Any, Any]:
+    """Integers as they are (float64 would round those beyond 53 bits), other numbers as float64."""
+    a = np.asarray(values)
+    whole = a.dtype.kind in "iub" or (a.dtype == object and all(isinstance(v, int) for v in a.flat))
+    return a if whole or a.dtype.kind == "f" else a.astype(np.float64)
 
 
 def trace(

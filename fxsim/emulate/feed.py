@@ -24,8 +24,9 @@ def check_raw(raw: Array, node: Input) -> Array:
     bad = np.argwhere(~node.type.contains(a))
     if len(bad):
         where = tuple(int(i) for i in bad[0])
-        lo, hi = int(node.type.lo[where[1:]]), int(node.type.hi[where[1:]])
-        step = int(node.type.stride[where[1:]]) if lo != hi else 0
+        own = where[a.ndim - node.type.ndim :]
+        lo, hi = int(node.type.lo[own]), int(node.type.hi[own])
+        step = int(node.type.stride[own]) if lo != hi else 0
         multiple = f" and a multiple of {1 << step}" if step else ""
         raise ValueError(
             f"input {node.name!r} must lie in raw {lo}..{hi}{multiple}, not {a[where]} at index {where}"
@@ -93,8 +94,8 @@ def _legal(t: TensorType, dtype: np.dtype[Any]) -> Callable[[Array], bool]:
 
 def encoded_feed(x: Array, node: Input, encoder: Encoder) -> Feed:
     """Codes of real values by the input's encoder; a format's own rounding has a fast exact path."""
-    if x.dtype.kind not in "iubf":
-        check_real(x, node.name)
+    if x.dtype.kind not in "iubf" or x.dtype.itemsize > 8:
+        x = check_real(x, node.name)
     legal = _legal(node.type, np.dtype(np.float64))
     work = _fast_dtype(encoder, x)
     flat = x.reshape(len(x), node.type.size)
@@ -106,7 +107,7 @@ def encoded_feed(x: Array, node: Input, encoder: Encoder) -> Feed:
             encoder.encode(x, node.name)  # names the index in the whole batch
             raise
         part = raw.reshape(n, node.type.size)
-        if part.dtype == object or not legal(part):
+        if not legal(part):
             check_raw(encoder.encode(x, node.name), node)
         if rows is not None:
             np.copyto(rows[:, :n], part.T, casting="unsafe")

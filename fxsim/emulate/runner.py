@@ -20,7 +20,7 @@ from fxsim.integers import Array
 _plans: dict[int, tuple[weakref.ref[Graph], dict[tuple[int, ...], Plan]]] = {}
 
 
-def run(graph: Graph, *x: Any, **named: Any) -> Any:
+def run(graph: Graph, /, *x: Any, **named: Any) -> Any:
     """Real values in, real values out; see Graph.run."""
     values, single = _arrays(graph, x, named)
     drains = [_Reals(n, a) for n, a in zip(graph.outputs, graph.output_affines, strict=True)]
@@ -28,7 +28,7 @@ def run(graph: Graph, *x: Any, **named: Any) -> Any:
     return _result([d.result() for d in drains], single)
 
 
-def run_raw(graph: Graph, *raw: Any, **named: Any) -> Any:
+def run_raw(graph: Graph, /, *raw: Any, **named: Any) -> Any:
     """Raw integers in, raw integers out; see Graph.run_raw."""
     values, single = _arrays(graph, raw, named)
     drains = [_Codes(n) for n in graph.outputs]
@@ -36,7 +36,7 @@ def run_raw(graph: Graph, *raw: Any, **named: Any) -> Any:
     return _result([d.result() for d in drains], single)
 
 
-def codes(graph: Graph, *x: Any, **named: Any) -> dict[str, Array]:
+def codes(graph: Graph, /, *x: Any, **named: Any) -> dict[str, Array]:
     """Integer codes of every named tensor for real inputs; see Graph.codes."""
     values, _ = _arrays(graph, x, named)
     entries = {name: e for name, e in graph.names.items() if e.value is not None}
@@ -245,8 +245,11 @@ def _arrays(graph: Graph, positional: tuple[Any, ...], named: dict[str, Any]) ->
         raise TypeError(f"missing inputs {missing}; the inputs are {names}")
     arrays, singles = [], []
     for node in graph.inputs:
-        a = np.asarray(given[node.name])
         shape = node.type.shape
+        try:
+            a = np.asarray(given[node.name])
+        except ValueError:  # rows of different lengths
+            raise ValueError(f"input {node.name!r} must have shape {('batch', *shape)} or {shape}") from None
         if a.shape == shape:
             a, single = a[None], True
         elif a.ndim == len(shape) + 1 and a.shape[1:] == shape:

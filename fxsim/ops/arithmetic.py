@@ -190,7 +190,7 @@ class Sum(Op):
     axes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", tuple(int(a) for a in self.axes))
+        object.__setattr__(self, "axes", tuple(check_int("axis of Sum", a) for a in self.axes))
 
     def infer(self, *args: TensorType) -> TensorType:
         (a,) = args

@@ -98,10 +98,9 @@ class ArgMax(Op):
             raise TypeError(f"ArgMax needs at least one element on axis {axis}")
         lo, hi = np.moveaxis(a.lo, axis, 0), np.moveaxis(a.hi, axis, 0)
         possible = np.ones(lo.shape, bool)
-        for i in range(n):
-            for j in range(n):
-                if j != i:  # an earlier index wins a tie, so i must beat it strictly
-                    possible[i] &= hi[i] > lo[j] if j < i else hi[i] >= lo[j]
+        before, after = np.maximum.accumulate(lo), np.maximum.accumulate(lo[::-1])[::-1]
+        possible[1:] &= hi[1:] > before[:-1]  # an earlier index wins a tie, so a later one must beat it
+        possible[:-1] &= hi[:-1] >= after[1:]
         index = np.arange(n).reshape((-1,) + (1,) * (a.ndim - 1))
         first = np.where(possible, index, n).min(axis=0)
         last = np.where(possible, index, -1).max(axis=0)

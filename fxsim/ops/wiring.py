@@ -63,7 +63,7 @@ class Transpose(Wiring):
     axes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", tuple(int(a) for a in self.axes))
+        object.__setattr__(self, "axes", tuple(check_int("axis of Transpose", a) for a in self.axes))
 
     def check(self, a: TensorType) -> None:
         if len(self.axes) != a.ndim:
