@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fxsim.emulate.feed import check_raw
 from fxsim.graph import Graph
 from fxsim.integers import Array, IntArray
 
@@ -27,6 +28,8 @@ class Machine:
     step: Graph
 
     def __post_init__(self) -> None:
+        if not isinstance(self.init, (tuple, list)):
+            raise TypeError(f"init must be a tuple of arrays, one per state tensor, not {self.init!r}")
         object.__setattr__(self, "init", tuple(IntArray(i) for i in self.init))
         n = len(self.init)
         if not n or n > len(self.step.inputs) or n > len(self.step.outputs):
@@ -74,6 +77,8 @@ class Machine:
                 )
         if len({a.shape[:2] for a in arrays}) > 1:
             raise ValueError(f"inputs must share batch and time, not {[a.shape[:2] for a in arrays]}")
+        for a, node in zip(arrays, self.step.inputs[self.states :], strict=True):
+            check_raw(a, node)  # here, where a bad index has its time
         batch, time = arrays[0].shape[:2]
         return self._run(batch, time, [[a[:, t] for a in arrays] for t in range(time)])
 
@@ -94,7 +99,8 @@ class Machine:
         for x in inputs:
             result = self.step.run_raw(*state, *x)
             out = list(result) if isinstance(result, tuple) else [result]
-            state, rows = out[: self.states], [*rows, out[self.states :]]
+            state = out[: self.states]
+            rows.append(out[self.states :])
         outputs = []
         for k, node in enumerate(self.step.outputs[self.states :]):
             empty = np.zeros((batch, 0, *node.type.shape), np.int64)

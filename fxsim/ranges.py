@@ -43,10 +43,12 @@ def constant(raw: Array) -> Range:
 def make(lo: Array, hi: Array, stride: Array | int = 0) -> Range:
     """A Range in normal form: ends are multiples of 2**stride, one-point sets carry their own trailing zeros.
 
-    Raises ValueError where an element's set is empty.
+    Raises ValueError where an element's set is empty or a stride negative.
     """
     lo, hi = exact(lo), exact(hi)
     lo, hi, stride = np.broadcast_arrays(lo, hi, exact(stride))
+    if stride.size and stride.min() < 0:
+        raise ValueError(f"stride must not be negative, not {int(stride.min())}")
     if np.any(lo > hi):
         where = tuple(int(i) for i in np.argwhere(lo > hi)[0])
         raise ValueError(f"lo must not exceed hi, but element {where} has {lo[where]} > {hi[where]}")

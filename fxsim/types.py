@@ -10,7 +10,7 @@ import numpy as np
 
 from fxsim import ranges
 from fxsim.formats import Format
-from fxsim.integers import Array, IntArray, array_digest, bit_length, exact
+from fxsim.integers import INT64_BITS, Array, IntArray, array_digest, bit_length, exact, to_object
 from fxsim.ranges import Range
 
 MAX_FRAC = 1 << 15
@@ -42,7 +42,15 @@ class TensorType:
             raise TypeError(f"frac must be an integer, not {frac!r}")
         if abs(frac) > MAX_FRAC:
             raise ValueError(f"frac must lie in -{MAX_FRAC}..{MAX_FRAC}, not {frac}")
-        r = ranges.make(*(np.broadcast_to(exact(a), shape) for a in (lo, hi, stride)))
+        bounds = [exact(a) for a in (lo, hi, stride)]
+        try:
+            r = ranges.make(*(np.broadcast_to(a, shape) for a in bounds))
+        except ValueError:
+            if all(_reaches(a.shape, shape) for a in bounds):
+                raise
+            raise ValueError(
+                f"lo, hi and stride must broadcast to {shape}, not {[a.shape for a in bounds]}"
+            ) from None
         arrays = []
         for a in r:
             a = np.array(a)
@@ -140,7 +148,9 @@ class TensorType:
         """Per element of `raw` (batch axes first): is it in the proven set?"""
         raw = exact(raw)
         low = np.where(self.lo == self.hi, 0, self.stride)
-        mask = np.left_shift(np.ones_like(low), np.minimum(low, 61)) - 1
+        if int(low.max(initial=0)) > INT64_BITS:
+            raw, low = to_object(raw), to_object(low)
+        mask = np.left_shift(np.ones_like(low), low) - 1
         return np.asarray((raw >= self.lo) & (raw <= self.hi) & ((raw & mask) == 0), dtype=bool)
 
     def covers(self, other: TensorType) -> bool:
@@ -162,6 +172,13 @@ class TensorType:
         kind = "s" if lo < 0 else "u"
         dims = "x".join(map(str, self.shape)) or "scalar"
         return f"{dims} {kind}{self.max_width} frac {self.frac} raw {lo}..{hi}"
+
+
+def _reaches(own: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Does an array of shape `own` broadcast to `shape`?"""
+    return len(own) <= len(shape) and all(
+        n in (1, m) for n, m in zip(reversed(own), reversed(shape), strict=False)
+    )
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
