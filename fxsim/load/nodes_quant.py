@@ -93,7 +93,10 @@ def parameter(loader: Loader, node: FileNode, symbol: Symbol | None, what: str) 
 
 
 def quantized_constant(node: FileNode, x: Constant, q: Quantizer) -> Constant:
-    """Weights by the file's own float32 rule; the zero point is taken off the codes."""
+    """Weights by the file's own float32 rule; the zero point is taken off the codes. ValueError for NaN."""
+    if np.isnan(x.values).any():
+        at = tuple(int(i) for i in np.argwhere(np.isnan(x.values))[0])
+        raise ValueError(f"{node} quantizes a constant that is NaN at {at}; train or export the model again")
     y = np.asarray(x.values, np.float32) / q.scale + q.zero
     if q.bipolar:
         code = np.where(y >= 0, 1, -1)
