@@ -48,9 +48,18 @@ class Loader:
                 self.symbols[i.name] = Activation(tensor.named(i.name))
         for node in self.model.nodes:
             self._read(node)
+        self._sort_inputs()
         outputs = [self._output(name) for name in self.model.outputs]
         affines = [o.affine() for o in outputs]
         return self.builder.finish([o.tensor for o in outputs], self.model.outputs, affines)
+
+    def _sort_inputs(self) -> None:
+        """The graph's inputs in the file's order, in which users give samples, not their quantizers'."""
+        place = {i.name: k for k, i in enumerate(self.model.inputs)}
+        both = zip(self.builder.inputs, self.builder.encoders, strict=True)
+        pairs = sorted(both, key=lambda pair: place[pair[0].name])
+        self.builder.inputs = [i for i, _ in pairs]
+        self.builder.encoders = [e for _, e in pairs]
 
     def _read(self, node: FileNode) -> None:
         operands = [self.symbols[n] if n else None for n in node.inputs]
