@@ -123,6 +123,7 @@ class Graph:
     name: str = "graph"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "names", MappingProxyType(dict(self.names)))
         if len(self.encoders) != len(self.inputs):
             raise ValueError(
                 f"encoders must be one per input, not {len(self.encoders)} for {len(self.inputs)} inputs"
@@ -169,6 +170,30 @@ class Graph:
     def __repr__(self) -> str:
         return (
             f"<Graph {self.name}: {len(self.values)} values, {len(self.inputs)} in, {len(self.outputs)} out>"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By position: nodes that hold their operands would be followed as deep as the graph is long.
+        at = self.index
+        values = [(v.op, [at[a] for a in v.args], v.type) if isinstance(v, Value) else v for v in self.values]
+        blocks = [
+            (b.kind, b.name, dict(b.params), [at[n] for n in b.inputs], [at[n] for n in b.outputs],
+             b.start, b.stop, b.parent)
+            for b in self.blocks
+        ]  # fmt: skip
+        names = {
+            k: (None if n.value is None else at[n.value], n.affine, n.axes, n.reason)
+            for k, n in self.names.items()
+        }
+        rest = self.output_names, self.encoders, self.output_affines
+        return _from_positions, (
+            values,
+            len(self.inputs),
+            [at[o] for o in self.outputs],
+            *rest,
+            blocks,
+            names,
+            self.name,
         )
 
     def __str__(self) -> str:
@@ -235,6 +260,26 @@ class Graph:
         """The same graph under another name (a Verilog module or project is named after it)."""
         kw = {f.name: getattr(self, f.name) for f in fields(self)}
         return Graph(**(kw | {"name": name}))
+
+
+def _from_positions(
+    values: list[Any], inputs: int, outputs: list[int], output_names: tuple[str, ...],
+    encoders: tuple[Encoder, ...], affines: tuple[Affine, ...], blocks: list[Any],
+    names: dict[str, Any], name: str,
+) -> Graph:  # fmt: skip
+    """The graph that `Graph.__reduce__` took apart."""
+    nodes: list[Any] = []
+    for v in values:
+        nodes.append(v if isinstance(v, Input) else Value(v[2], v[0], tuple(nodes[i] for i in v[1])))
+
+    def pick(places: list[int]) -> tuple[Any, ...]:
+        return tuple(nodes[i] for i in places)
+
+    return Graph(
+        pick(list(range(inputs))), pick(outputs), tuple(nodes), output_names, encoders, affines,
+        tuple(Block(k, n, p, pick(i), pick(o), *span) for k, n, p, i, o, *span in blocks),
+        {k: Name(None if i is None else nodes[i], *rest) for k, (i, *rest) in names.items()}, name,
+    )  # fmt: skip
 
 
 def op_text(op: Op) -> str:

@@ -37,6 +37,8 @@ def broadcast(op: Op, *args: TensorType) -> tuple[int, ...]:
 
 def check_axis(op: Op, axis: int, ndim: int) -> int:
     """axis as 0 <= axis < ndim; TypeError otherwise."""
+    if not ndim:
+        raise TypeError(f"{type(op).__name__} needs an operand of at least one axis, not a scalar")
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)) or not -ndim <= axis < ndim:
         raise TypeError(f"axis of {type(op).__name__} must be in {-ndim}..{ndim - 1}, not {axis!r}")
     return int(axis) % ndim

@@ -47,6 +47,10 @@ class Cast(Op):
         put(self, "rounding", Rounding(self.rounding))
         put(self, "overflow", Overflow(self.overflow))
         check_int("n of Cast", self.n, 0)
+        if self.source_width is not None:
+            check_int("source_width of Cast", self.source_width, 1)
+        if not self.frac.array.size:
+            raise ValueError("frac of Cast must hold at least one number, not none")
         if np.any(self.width.array < 0):
             raise ValueError(f"width of Cast must not be negative, not {int(self.width.array.min())}")
         if np.any((self.signed.array != 0) & (self.signed.array != 1)):

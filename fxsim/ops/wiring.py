@@ -85,6 +85,12 @@ class Slice(Wiring):
     steps: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        for name in ("starts", "stops", "steps"):
+            ends = (
+                e if e is None and name == "stops" else check_int(f"{name} of Slice", e)
+                for e in getattr(self, name)
+            )
+            object.__setattr__(self, name, tuple(ends))
         if not len(self.starts) == len(self.stops) == len(self.steps):
             raise ValueError("starts, stops and steps of Slice must have one length")
         if 0 in self.steps:
@@ -128,10 +134,13 @@ class Pad(Wiring):
     fill: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("before", "after"):
+            object.__setattr__(
+                self, name, tuple(check_int("padding of Pad", v, 0) for v in getattr(self, name))
+            )
         if len(self.before) != len(self.after):
             raise ValueError("before and after of Pad must have one length")
-        for v in (*self.before, *self.after):
-            check_int("padding of Pad", v, 0)
+        check_int("fill of Pad", self.fill)
 
     def check(self, a: TensorType) -> None:
         if len(self.before) != a.ndim:
@@ -177,8 +186,9 @@ class Window(Wiring):
                     f"{name} of Window must have {n} entries as kernel has, not {getattr(self, name)}"
                 )
         for name, least in (("kernel", 1), ("stride", 1), ("dilation", 1), ("before", 0), ("after", 0)):
-            for v in getattr(self, name):
-                check_int(f"{name} of Window", v, least)
+            entries = tuple(check_int(f"{name} of Window", v, least) for v in getattr(self, name))
+            object.__setattr__(self, name, entries)
+        check_int("fill of Window", self.fill)
 
     def check(self, a: TensorType) -> None:
         n = len(self.kernel)
