@@ -88,10 +88,13 @@ def float_cast(
     saturates = op.overflow in (Overflow.SAT, Overflow.SAT_SYM)
     if not fits and (op.overflow is Overflow.WRAP_SM or (op.overflow is Overflow.WRAP and op.n)):
         return None
-    base_lo, base_hi = (round_shift(a, shift, op.rounding) for a in (base.lo, base.hi))
+    # The one-sided mode may send to -1 what the symmetric one sends to 0: the bounds are judged by what is
+    # done.
+    mode = _one_sided(op.rounding, bool(np.all(x.lo >= 0)))
+    base_lo, base_hi = (round_shift(a, shift, mode) for a in (base.lo, base.hi))
     low, high = base_lo, base_hi
     for extreme, constant in bounds:
-        k = round_shift(np.broadcast_to(constant, shape), shift, op.rounding)
+        k = round_shift(np.broadcast_to(constant, shape), shift, mode)
         low, high = extreme(low, k), extreme(high, k)
     if not fits and saturates:
         low, high = (np.minimum(np.maximum(a, least), top) for a in (low, high))
@@ -115,7 +118,7 @@ def float_cast(
         return None
     return FloatCast(
         c.widest(*(d for d in needs if d is not None)),
-        _one_sided(op.rounding, bool(np.all(x.lo >= 0))), wraps, rounds,
+        mode, wraps, rounds,
         bool(np.any(cut_low) or np.any(cut_high)), shift, half,
         -_loosened(-low, cut_low), _loosened(high, cut_high), width, bottom, top,
     )  # fmt: skip
