@@ -63,9 +63,9 @@ MUTANTS = (
         TYPES, "`<` for `<=` in the type of a comparison",
     ),
     Mutant(
-        "argmax_last_of_equals", "fxsim/ops/choice.py",
-        "hi[i] > lo[j] if j < i else hi[i] >= lo[j]", "hi[i] >= lo[j] if j < i else hi[i] > lo[j]",
-        TYPES, "argmax takes the last of equal elements in its type",
+        "argmax_later_of_equals", "fxsim/ops/choice.py",
+        "hi[1:] > before[:-1]", "hi[1:] >= before[:-1]",
+        TYPES, "the type of argmax lets a later one of equal elements win",
     ),
     Mutant(
         "threshold_strict", "fxsim/ops/lookup.py",
