@@ -88,6 +88,14 @@ MUTANTS = (
         LOAD, "the certificate leaves out the step to the greatest code",
     ),
     Mutant(
+        "bounds_of_another_rounding",
+        "fxsim/emulate/rounding.py",
+        "round_shift(a, shift, mode) for a in (base.lo, base.hi)",
+        "round_shift(a, shift, op.rounding) for a in (base.lo, base.hi)",
+        ("tests/emulate/test_one_sided_rounding.py",),
+        "the fast emulator leaves out a clamp that its own rounding needs",
+    ),
+    Mutant(
         "lost_sign_extension",
         "rtl/emit.py",
         """    out = v[min(k, len(v) - 1) :]
