@@ -243,12 +243,15 @@ class Graph:
     def exposing(self, *names: str) -> Graph:
         """The same graph with these named tensors as further outputs (their codes, under their own names).
 
-        What a bench or a C simulation needs to compare inner tensors. KeyError for a name that has no value.
+        What a bench or a C simulation needs to compare inner tensors. KeyError for a name that has no value,
+        ValueError for one that is an output already.
         """
         for name in names:
             if name not in self.names or self.names[name].value is None:
                 known = sorted(k for k, n in self.names.items() if n.value is not None)
                 raise KeyError(f"no value is named {name!r}; the named values are {known}")
+            if name in self.output_names:
+                raise ValueError(f"{name!r} is an output already")
         kw = {f.name: getattr(self, f.name) for f in fields(self)}
         found = [self.names[n] for n in names]
         kw["outputs"] += tuple(n.value for n in found)

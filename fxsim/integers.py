@@ -29,7 +29,7 @@ def exact(values: ArrayLike) -> Array:
     if a.dtype.kind == "u" and a.dtype.itemsize < 8:
         return a.astype(np.int64)
     if a.dtype.kind in "iu":
-        if a.size == 0 or (-_LIMIT < int(a.min()) and int(a.max()) < _LIMIT):
+        if a.size == 0 or (int(a.min()) > -_LIMIT and int(a.max()) < _LIMIT):
             return a.astype(np.int64)
         return to_object(a)
     if a.dtype.kind == "O":

@@ -131,3 +131,9 @@ def test_how_the_host_encodes_is_part_of_a_graph() -> None:
     assert truncating.inputs[0].type == rounding.inputs[0].type
     assert truncating != rounding
     assert (truncating.run(0.1), rounding.run(0.1)) == (0.0, 0.125)
+
+
+def test_an_output_is_not_exposed_again() -> None:
+    named = fxsim.trace(lambda x: x.named("y"), SQ(1, 3))
+    with pytest.raises(ValueError, match="'y' is an output already"):
+        named.exposing("y")
