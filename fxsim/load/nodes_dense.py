@@ -179,7 +179,9 @@ def add(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     if t.shape != x.shape:
         raise loader.error(node, f"broadcasts {x.shape} with {y.shape}", "give both branches one shape")
     whole = Activation(t, x.lines, x.axis)
-    other = Channels(tuple(sign * li.offset for li in y.lines), y.axis)
+    # Shapes align at the right, so a branch of lower rank has its axes further right in the sum.
+    axis = None if y.axis is None else y.axis + len(t.shape) - len(y.shape)
+    other = Channels(tuple(sign * li.offset for li in y.lines), axis)
     return whole.map(lambda line, o: line.then(Fraction(1), o), other)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from fxsim.boundary import QUANT_ROUNDINGS, QuantEncoder, round_real
 from fxsim.formats import from_qonnx
-from fxsim.integers import Array
+from fxsim.integers import Array, exact, subtract
 from fxsim.load.affine import Activation, Channels, Constant, Line, RealInput, Symbol, channels, log2
 from fxsim.load.loader import Loader, handles
 from fxsim.load.onnx_file import FileNode
@@ -101,8 +101,10 @@ def quantized_constant(node: FileNode, x: Constant, q: Quantizer) -> Constant:
     if q.bipolar:
         code = np.where(y >= 0, 1, -1)
     else:
-        code = np.clip(round_real(y, q.rounding), q.lo, q.hi).astype(np.int64)
-    code = code - q.zero.astype(np.int64)
+        # The bounds of wide quantizers are no floats, so they are applied once more to the integers.
+        near = np.clip(round_real(y, q.rounding), float(q.lo), float(q.hi)).ravel().tolist()
+        code = exact(np.array([min(max(int(v), q.lo), q.hi) for v in near], object).reshape(y.shape))
+    code = subtract(code, q.zero.astype(np.int64))
     return Constant((code.astype(np.float32) * q.scale).astype(np.float32), code, q.scale)
 
 
