@@ -24,7 +24,6 @@ from fxsim.integers import IntArray
 from fxsim.types import TensorType
 
 VERSION = 1
-SUFFIX = ".fxs"
 _DATA = {"Affine": Affine, "Format": Format}
 
 

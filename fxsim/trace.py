@@ -494,5 +494,5 @@ def _parameter_names(fn: Callable[..., Any], n: int) -> list[str]:
 
 
 __all__ = [
-    "Builder", "Tensor", "align", "concat", "constant", "exact", "maximum", "minimum", "select", "trace",
+    "Builder", "Tensor", "align", "concat", "constant", "maximum", "minimum", "select", "trace",
 ]  # fmt: skip

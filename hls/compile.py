@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from fxsim import cache
+from fxsim.emulate.feed import batched
 from fxsim.graph import Graph
-from hls.crossing import batched, call, entry
+from hls.crossing import call, entry
 from hls.lower import Port, ports, source
 
 INCLUDE = Path(__file__).parent / "include"

@@ -51,27 +51,6 @@ def from_c(data: Array, port: Port) -> Array:
     return to_object(codes) if is_wide(port.type) else codes.astype(np.int64)
 
 
-def batched(graph: Graph, given: Sequence[Any]) -> tuple[list[Array], bool]:
-    """Inputs with a batch axis, and whether they came without one; ValueError for another shape."""
-    if len(given) != len(graph.inputs):
-        raise TypeError(f"the graph has {len(graph.inputs)} inputs, but {len(given)} were given")
-    arrays, single = [], True
-    for value, node in zip(given, graph.inputs, strict=True):
-        a, shape = np.asarray(value), node.type.shape
-        if a.shape == shape:
-            a = a[None]
-        elif a.ndim == len(shape) + 1 and a.shape[1:] == shape:
-            single = False
-        else:
-            raise ValueError(
-                f"input {node.name!r} must have shape {('batch', *shape)} or {shape}, not {a.shape}"
-            )
-        arrays.append(a)
-    if len({len(a) for a in arrays}) > 1:
-        raise ValueError(f"inputs must share one batch size, not {[a.shape for a in arrays]}")
-    return arrays, single
-
-
 def call(
     function: Any, graph: Graph, arrays: Sequence[Array], inputs: Sequence[Port], outputs: Sequence[Port]
 ) -> list[Array]:

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from fxsim.emulate.feed import batched
 from fxsim.graph import Graph
 from fxsim.integers import Array
-from hls.crossing import batched, call
+from hls.crossing import call
 from hls.lower.code import RESERVED
 from hls.plan import Plan, Planner
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fxsim.emulate.feed import batched
 from fxsim.graph import Graph
 from rtl.core import Core, build, with_elements
 
@@ -103,13 +104,7 @@ def verify(
 def vectors(core: Core, *x: Any, raw: bool = False) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """(stimulus, expected) raw integers, one array (n, *shape) per port of the core's layouts."""
     graph = core.graph
-    if len(x) != len(graph.inputs):
-        raise TypeError(f"there must be one array for each of the {len(graph.inputs)} inputs, not {len(x)}")
-    arrays = [np.asarray(v) for v in x]
-    arrays = [a[None] if a.shape == n.type.shape else a for a, n in zip(arrays, graph.inputs, strict=True)]
-    for a, n in zip(arrays, graph.inputs, strict=True):
-        if a.ndim != n.type.ndim + 1 or a.shape[1:] != n.type.shape:
-            raise ValueError(f"input {n.name!r} must have shape {('batch', *n.type.shape)}, not {a.shape}")
+    arrays, _ = batched(graph, x)
     if not raw:
         arrays = [e.encode(a, n.name) for e, a, n in zip(graph.encoders, arrays, graph.inputs, strict=True)]
     result = graph.run_raw(*arrays)

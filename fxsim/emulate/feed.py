@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from fxsim.boundary import Encoder, FormatEncoder, check_real
 from fxsim.emulate import carriers as c
 from fxsim.formats import Overflow, Rounding
-from fxsim.graph import Input
+from fxsim.graph import Graph, Input
 from fxsim.integers import Array, exact
 from fxsim.types import TensorType
 
@@ -213,3 +213,45 @@ def _round(q: Array, mode: Rounding) -> None:
             inward = tie & ((rest > 0) != (q > 0))
             nearest += np.where(outward if mode is Rounding.RND_INF else inward, 2 * rest, 0)
     np.copyto(q, nearest)
+
+
+def batched(
+    graph: Graph, positional: Sequence[Any], named: Mapping[str, Any] | None = None
+) -> tuple[list[Array], bool]:
+    """Inputs in order, each with a batch axis, and whether all came without one.
+
+    TypeError for a missing, surplus or unknown input, ValueError for another shape or unequal batches.
+    """
+    names = [n.name for n in graph.inputs]
+    if len(positional) > len(names):
+        raise TypeError(f"the graph has {len(names)} inputs {names}, but {len(positional)} were given")
+    given = dict(zip(names, positional, strict=False))
+    for k, v in (named or {}).items():
+        if k not in names:
+            raise TypeError(f"no input is named {k!r}; the inputs are {names}")
+        if k in given:
+            raise TypeError(f"input {k!r} was given twice")
+        given[k] = v
+    missing = [n for n in names if n not in given]
+    if missing:
+        raise TypeError(f"missing inputs {missing}; the inputs are {names}")
+    arrays, singles = [], []
+    for node in graph.inputs:
+        shape = node.type.shape
+        try:
+            a = np.asarray(given[node.name])
+        except ValueError:  # rows of different lengths
+            raise ValueError(f"input {node.name!r} must have shape {('batch', *shape)} or {shape}") from None
+        if a.shape == shape:
+            a, single = a[None], True
+        elif a.ndim == len(shape) + 1 and a.shape[1:] == shape:
+            single = False
+        else:
+            raise ValueError(
+                f"input {node.name!r} must have shape {('batch', *shape)} or {shape}, not {a.shape}"
+            )
+        arrays.append(a)
+        singles.append(single)
+    if len({len(a) for a in arrays}) > 1 or len(set(singles)) > 1:
+        raise ValueError(f"inputs must share one batch size, not {[a.shape for a in arrays]}")
+    return arrays, all(singles) and bool(singles)

@@ -10,7 +10,7 @@ import numpy as np
 
 from fxsim.boundary import Affine, Encoder
 from fxsim.emulate import carriers as c
-from fxsim.emulate.feed import check_raw, encoded_feed, raw_feed
+from fxsim.emulate.feed import batched, check_raw, encoded_feed, raw_feed
 from fxsim.emulate.plan import LEAST_LANES, Plan
 from fxsim.emulate.planner import Planner
 from fxsim.emulate.table import numpy_rules, prepare
@@ -22,7 +22,7 @@ _plans: dict[int, tuple[weakref.ref[Graph], dict[tuple[int, ...], Plan]]] = {}
 
 def run(graph: Graph, /, *x: Any, **named: Any) -> Any:
     """Real values in, real values out; see Graph.run."""
-    values, single = _arrays(graph, x, named)
+    values, single = batched(graph, x, named)
     drains = [_Reals(n, a) for n, a in zip(graph.outputs, graph.output_affines, strict=True)]
     _execute(graph, graph.outputs, values, graph.encoders, drains)
     return _result([d.result() for d in drains], single)
@@ -30,7 +30,7 @@ def run(graph: Graph, /, *x: Any, **named: Any) -> Any:
 
 def run_raw(graph: Graph, /, *raw: Any, **named: Any) -> Any:
     """Raw integers in, raw integers out; see Graph.run_raw."""
-    values, single = _arrays(graph, raw, named)
+    values, single = batched(graph, raw, named)
     drains = [_Codes(n) for n in graph.outputs]
     _execute(graph, graph.outputs, values, None, drains)
     return _result([d.result() for d in drains], single)
@@ -38,7 +38,7 @@ def run_raw(graph: Graph, /, *raw: Any, **named: Any) -> Any:
 
 def codes(graph: Graph, /, *x: Any, **named: Any) -> dict[str, Array]:
     """Integer codes of every named tensor for real inputs; see Graph.codes."""
-    values, _ = _arrays(graph, x, named)
+    values, _ = batched(graph, x, named)
     entries = {name: e for name, e in graph.names.items() if e.value is not None}
     nodes = list(dict.fromkeys(e.value for e in entries.values() if e.value is not None))
     drains = {n: _Codes(n) for n in nodes}
@@ -226,43 +226,6 @@ def _unplanned(
     for d, target in zip(drains, targets, strict=True):
         full = np.broadcast_to(env[target], (batch, *target.type.shape)).reshape(batch, -1)
         d.taker(full.T, 0)(0, batch)
-
-
-def _arrays(graph: Graph, positional: tuple[Any, ...], named: dict[str, Any]) -> tuple[list[Array], bool]:
-    """Inputs in order, each with a batch axis, and whether all came without one."""
-    names = [n.name for n in graph.inputs]
-    if len(positional) > len(names):
-        raise TypeError(f"the graph has {len(names)} inputs {names}, but {len(positional)} were given")
-    given = dict(zip(names, positional, strict=False))
-    for k, v in named.items():
-        if k not in names:
-            raise TypeError(f"no input is named {k!r}; the inputs are {names}")
-        if k in given:
-            raise TypeError(f"input {k!r} was given twice")
-        given[k] = v
-    missing = [n for n in names if n not in given]
-    if missing:
-        raise TypeError(f"missing inputs {missing}; the inputs are {names}")
-    arrays, singles = [], []
-    for node in graph.inputs:
-        shape = node.type.shape
-        try:
-            a = np.asarray(given[node.name])
-        except ValueError:  # rows of different lengths
-            raise ValueError(f"input {node.name!r} must have shape {('batch', *shape)} or {shape}") from None
-        if a.shape == shape:
-            a, single = a[None], True
-        elif a.ndim == len(shape) + 1 and a.shape[1:] == shape:
-            single = False
-        else:
-            raise ValueError(
-                f"input {node.name!r} must have shape {('batch', *shape)} or {shape}, not {a.shape}"
-            )
-        arrays.append(a)
-        singles.append(single)
-    if len({len(a) for a in arrays}) > 1 or len(set(singles)) > 1:
-        raise ValueError(f"inputs must share one batch size, not {[a.shape for a in arrays]}")
-    return arrays, all(singles) and bool(singles)
 
 
 def _result(out: list[Array], single: bool) -> Any:
