@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtl.lower.netlist import DELAY, Net
+from rtl.lower.netlist import Net
+from rtl.timing import GENERIC
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def _soonest(nets: list[Net], max_depth: float | None) -> tuple[dict[Net, int], 
         args = [a for a in net.args if not a.is_constant]
         s = max((stage[a] for a in args), default=0)
         d = max((depth[a] for a in args if stage[a] == s), default=0.0)
-        need = DELAY[net.kind]
+        need = GENERIC.delay(net)
         if max_depth is not None and need and d + need > max_depth:
             s, d = s + 1, 0.0
         stage[net], depth[net] = s, d + need
@@ -129,7 +130,9 @@ def _move_later(
             continue
         needed = min([stage[r] for r in readers[net]] + [last] * (net in final))
         # Operands are in no later stage than the net is now, so that a move always leaves room before it.
-        target = needed if DELAY[net.kind] <= _room(readers[net], needed, stage, depth, limit) else needed - 1
+        target = (
+            needed if GENERIC.delay(net) <= _room(readers[net], needed, stage, depth, limit) else needed - 1
+        )
         if target > stage[net] and _gain(net, target, readers, final, stage, last) > 0:
             stage[net] = target
         depth[net] = _room(readers[net], stage[net], stage, depth, limit)
@@ -139,7 +142,7 @@ def _move_later(
 
 def _room(readers: list[Net], at: int, stage: dict[Net, int], depth: dict[Net, float], limit: float) -> float:
     """The depth within stage `at` by which a net must be ready for its readers there."""
-    return min([depth[r] - DELAY[r.kind] for r in readers if stage[r] == at], default=limit)
+    return min([depth[r] - GENERIC.delay(r) for r in readers if stage[r] == at], default=limit)
 
 
 def _gain(

@@ -6,14 +6,17 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from rtl.timing import GENERIC
+
 INFINITE = 1 << 30  # trailing zeros of the constant 0
 
 
 class Net:
     """One signal: primitive `kind` with `params` of the nets `args`, proven to lie in lo..hi.
 
-    Width and sign follow from lo..hi. `level` is the weighted logic depth from the inputs, as if nothing were
-    registered. A constant has kind "const"; an input has kind "input" and params (first bit of its lane,).
+    Width and sign follow from lo..hi. `level` is the depth from the inputs in adders (family "generic"), as
+    if nothing were registered. A constant has kind "const"; an input has kind "input" and params (first bit
+    of its lane,).
     """
 
     __slots__ = ("args", "hi", "index", "kind", "level", "lo", "name", "params", "scope")
@@ -87,15 +90,6 @@ def trailing_zeros(v: int) -> int:
     return (v & -v).bit_length() - 1 if v else INFINITE
 
 
-# Logic depth of one primitive, in two-input adders: the delay model of the pipeline. Wiring is free.
-DELAY: dict[str, float] = {
-    "input": 0, "const": 0, "shr": 0, "shl": 0, "cat": 0,
-    "add": 1, "sub": 1, "neg": 1,
-    "lt": 1, "ge": 1, "eq": 0.5, "ne": 0.5, "any": 0.5,
-    "mux": 0.5, "gate": 0.25, "and": 0.25, "or": 0.25, "xor": 0.25, "not": 0.25,
-    "table": 1,
-}  # fmt: skip
-
 ADDERS = frozenset(("add", "sub", "neg"))
 
 
@@ -128,7 +122,7 @@ class Netlist:
         if net is None:
             net = self._seen[key] = Net(kind, params, tuple(args), lo, hi)
             net.index, net.scope = len(self.nets), self.scope
-            net.level = DELAY[kind] + max((a.level for a in args), default=0)
+            net.level = GENERIC.delays[kind].fixed + max((a.level for a in args), default=0)
             number = self._counts[self.prefix] = self._counts.get(self.prefix, -1) + 1
             net.name = f"{self.prefix}_{kind}{number}"
             self.nets.append(net)

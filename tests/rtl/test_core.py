@@ -21,8 +21,9 @@ from fxsim.formats import Format
 from fxsim.types import TensorType
 from rtl.bench import tools
 from rtl.emit import EXPRESSION
-from rtl.lower.netlist import DELAY, Net
+from rtl.lower.netlist import Net
 from rtl.pysim import simulate
+from rtl.timing import FAMILIES, GENERIC
 from rtl.verify import vectors
 
 DEPTHS = [1, 2, 4, None]
@@ -75,7 +76,7 @@ def test_no_path_is_longer_than_a_stage_and_all_operands_meet(depth):
         s = plan.stage[net]
         args = [a for a in net.args if not a.is_constant]
         assert all(plan.stage[a] <= s <= max(plan.until[a], plan.stage[a]) or net.kind == "shr" for a in args)
-        arrival[net] = DELAY[net.kind] + max((arrival[a] for a in args if plan.stage[a] == s), default=0)
+        arrival[net] = GENERIC.delay(net) + max((arrival[a] for a in args if plan.stage[a] == s), default=0)
         assert depth is None or arrival[net] <= depth
     assert plan.stages == (1 if depth is None else max(plan.stage.values()) + 1)
 
@@ -174,7 +175,8 @@ def test_products_of_variables_use_no_multiplier():
 
 
 def test_every_primitive_has_a_delay_and_an_expression():
-    assert set(DELAY) == set(EXPRESSION) | {"input", "const", "table"}
+    for family in FAMILIES.values():
+        assert set(family.delays) == set(EXPRESSION) | {"input", "const", "table"}
 
 
 def test_verilog_is_the_same_for_every_hash_seed():
