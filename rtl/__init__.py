@@ -7,10 +7,10 @@ from importlib.util import find_spec
 if find_spec("amaranth") is None:
     raise ImportError("rtl needs amaranth; install the extra: pip install 'fxsim-hdl[rtl]'")
 
-from rtl import shift_add
+from rtl import shift_add, synth
 from rtl.core import Core, build
 from rtl.export import write_project
 from rtl.layout import Layout, Port
 from rtl.verify import Verification, verify
 
-__all__ = ["Core", "Layout", "Port", "Verification", "build", "shift_add", "verify", "write_project"]
+__all__ = ["Core", "Layout", "Port", "Verification", "build", "shift_add", "synth", "verify", "write_project"]

