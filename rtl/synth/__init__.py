@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rtl.synth.mapping import Synthesis, Utilization, synthesize
+from rtl.synth.place import Fmax, Route, fmax
 from rtl.synth.targets import TARGETS, Device, Target
 
-__all__ = ["TARGETS", "Device", "Synthesis", "Target", "Utilization", "synthesize"]
+__all__ = ["TARGETS", "Device", "Fmax", "Route", "Synthesis", "Target", "Utilization", "fmax", "synthesize"]

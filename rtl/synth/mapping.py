@@ -149,14 +149,14 @@ def run(
     # names. Yosys loses its standard output after abc has run: the log file has it all.
     script = (
         f"{read}; hierarchy -check -top {top}; log {_READ}; rename -unescape; {command} -top {top}; "
-        f"tee -q -o stat.json stat -json; write_json netlist.json"
+        f"tee -q -o stat.json stat -json; select -module {top}; write_json -selected netlist.json"
     )
     key = cache.digest(verilog, script, sorted((files or {}).items()), tools.YOSYS.version)
     with cache.entry("synth", key) as draft:
         if not draft.ready:
             for name, text in {**(files or {}), "design.v": verilog}.items():
                 (draft.path / name).write_text(text, encoding="utf-8")
-            _yosys(script, top, draft.path, timeout)
+            yosys(script, top, draft.path, timeout)
             _pack(draft.path / "netlist.json")
             for name in (*(files or {}), "design.v"):
                 (draft.path / name).unlink()
@@ -174,7 +174,7 @@ def cells_of(stat: Mapping[str, Any]) -> dict[str, int]:
     return {str(k): int(n) for k, n in design["num_cells_by_type"].items()}
 
 
-def _yosys(script: str, top: str, folder: Path, timeout: float) -> None:
+def yosys(script: str, top: str, folder: Path, timeout: float) -> None:
     status, output = tools.run(
         tools.YOSYS, ["-q", "-l", "yosys.log", "-p", script], folder=folder, timeout=timeout
     )

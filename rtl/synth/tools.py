@@ -1,4 +1,4 @@
-"""Run Yosys and nextpnr as they come from PyPI: compiled once per machine, in a child process, for a limited time."""
+"""Run Yosys and nextpnr as they come from PyPI: compiled once, in a child process, for a limited time."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _run(
 
 
 class _Reader(threading.Thread):
-    """Collects one stream; says so when the tool announces that it compiles itself, which gets time of its own."""
+    """Collects one stream; tells when the tool says that it compiles itself, and gives it time for that."""
 
     def __init__(self, tool: Tool, pipe: IO[bytes], deadline: list[float]) -> None:
         super().__init__(daemon=True)
