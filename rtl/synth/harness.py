@@ -49,7 +49,8 @@ def harness(module: Mapping[str, Any], top: str, clock: str, registered: bool) -
         raise ValueError(f"clock must be an input of {top!r}, which has registers, not {clock!r}")
     if not inputs or not outputs:
         raise ValueError(
-            f"{top!r} must have inputs besides the clock, and outputs, to be timed; it has {inputs} and {outputs}"
+            f"{top!r} must have inputs besides the clock, and outputs, to be timed, "
+            f"not {inputs} and {outputs} bits"
         )
     verilog = f"""(* blackbox *)
 module {CORE}({", ".join(declared)});

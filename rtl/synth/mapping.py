@@ -120,9 +120,13 @@ def synthesize(
     end of the log where the mapping itself fails.
     """
     family = _family(target)
-    options = family.device(device).options if device is not None else ""
-    command = f"{family.synth} {options}".strip()
-    return run(verilog, top, family, command, files=files, system_verilog=system_verilog, timeout=timeout)
+    options = {"files": files, "system_verilog": system_verilog, "timeout": timeout}
+    return run(verilog, top, family, command(family, device), **options)
+
+
+def command(family: Target, device: str | None = None) -> str:
+    """The Yosys command of a target, with the options of a device."""
+    return f"{family.synth} {family.device(device).options if device is not None else ''}".strip()
 
 
 _family = target  # the function, where a parameter has its name

@@ -1,4 +1,4 @@
-"""The clock frequency of a module, out of context: its netlist between registers, placed and routed by nextpnr."""
+"""The clock frequency of a module by nextpnr: its netlist between registers, placed without pins and routed."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ def fmax(
     frequency   MHz to ask for; default: the target's
     timeout     seconds for each run of a tool
 
-    The netlist is the one that `synthesize` counts: the harness is mapped apart and joined to it, so nothing is
-    optimised across the border. Results are cached, one by one per seed.
+    The netlist is the one that `synthesize` counts: the harness is mapped apart and joined to it, so nothing
+    is optimised across the border. Results are cached, one by one per seed.
 
     Raises what `synthesize` does, and ValueError for a target without nextpnr, where the module does not fit
     the device (or any), for a clock that is not its input or not its only one, and for ports that have no
@@ -107,7 +107,7 @@ def fmax(
     options = {"files": files, "system_verilog": system_verilog, "timeout": timeout}
     refused: list[str] = []
     for chip in [family.device(device)] if device is not None else _automatic(family):
-        core = mapping.run(verilog, top, family, _command(family, chip), **options)
+        core = mapping.run(verilog, top, family, mapping.command(family, chip.name), **options)
         try:
             bench, registers = _bench(core, family, chip, clock, timeout)
             _check_size(core, chip, registers)
@@ -144,10 +144,6 @@ def _automatic(family: Target) -> Iterator[Device]:
     return (chip for chip in family.devices if chip.automatic)
 
 
-def _command(family: Target, chip: Device) -> str:
-    return f"{family.synth} {chip.options}".strip()
-
-
 def _check_size(core: mapping.Synthesis, chip: Device, registers: int) -> None:
     """Spare nextpnr the designs that cannot fit."""
     luts, ffs = core.lut + core.lutram, core.ff + registers
@@ -165,9 +161,10 @@ def _bench(
     module = netlist["modules"][core.top]
     made = harness_.harness(module, core.top, clock, bool(core.ff + core.bram + core.lutram))
     script = (
-        f"read_verilog harness.v; {_command(family, chip)} -top {harness_.TOP}; delete ={harness_.CORE}; "
-        f"read_json core.json; rename {core.top} {harness_.CORE}; hierarchy -check -top {harness_.TOP}; "
-        f"flatten; tee -q -o stat.json stat -json; select -module {harness_.TOP}; write_json -selected bench.json"
+        f"read_verilog harness.v; {mapping.command(family, chip.name)} -top {harness_.TOP}; "
+        f"delete ={harness_.CORE}; read_json core.json; rename {core.top} {harness_.CORE}; "
+        f"hierarchy -check -top {harness_.TOP}; flatten; tee -q -o stat.json stat -json; "
+        f"select -module {harness_.TOP}; write_json -selected bench.json"
     )
     core_json = json.dumps(netlist)
     key = cache.digest(made.verilog, core_json, script, tools.YOSYS.version)
@@ -188,7 +185,7 @@ def _bench(
 def _route(
     bench: Path, family: Target, chip: Device, seed: int, frequency: int, timeout: float
 ) -> dict[str, Any]:
-    """nextpnr's report on one seed: its fmax, critical paths and utilisation; _DoesNotFit where it is too large."""
+    """nextpnr's report on one seed, and `used`; _DoesNotFit where the design is too large."""
     tool = tools.NEXTPNR[family.nextpnr[0]]
     arguments = [
         *chip.arguments, *family.nextpnr[1:], "--json", "bench.json", "--report", "report.json",
@@ -209,7 +206,9 @@ def _route(
             (draft.path / "used.json").write_text(json.dumps(used))
         folder = draft.publish()
         report = dict(json.loads((folder / "report.json").read_text()))
-        return report | {"used": {k: tuple(v) for k, v in json.loads((folder / "used.json").read_text()).items()}}
+        return report | {
+            "used": {k: tuple(v) for k, v in json.loads((folder / "used.json").read_text()).items()}
+        }
 
 
 def utilisation(log: str) -> dict[str, tuple[int, int]]:
