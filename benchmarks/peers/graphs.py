@@ -56,7 +56,9 @@ class Builder:
         self._wires: dict[Node, int] = {}
         self.nodes: list[Node] = []
 
-    def add(self, p: tuple[int, int, int] | None, q: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+    def add(
+        self, p: tuple[int, int, int] | None, q: tuple[int, int, int] | None
+    ) -> tuple[int, int, int] | None:
         """p + q; a term is (wire, exponent, sign), None is 0."""
         if p is None or q is None:
             return q if p is None else p

@@ -2,45 +2,89 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from .graphs import Builder, Graph
+from .matrices import Array, gen
 
 MODES = {"unlimited": -1, "min": 0}  # hard_dc of da4ml and alkaid
-Solver = Callable[[np.ndarray, str], Any]
-TOOLS = ("ours", "da4ml", "alkaid")
+Solver = Callable[[Array, str], Any]
 
 
-def load() -> dict[str, Solver]:
-    """name -> solve(W, mode), imported, and called once for each mode so that everything is compiled."""
+def peers() -> dict[str, Solver]:
+    """da4ml and alkaid as solve(W, mode) for 8-bit signed inputs, imported and called once.
+
+    Their options are the defaults but for hard_dc, which is 0 for the least depth.
+    """
     import alkaid.cmvm
     import da4ml.cmvm
 
-    def da4ml_solve(weights: np.ndarray, mode: str) -> Any:
+    def da4ml_solve(weights: Array, mode: str) -> Any:
         intervals = [(-128.0, 127.0, 1.0)] * len(weights)
         return da4ml.cmvm.solve(weights.astype(np.float32), hard_dc=MODES[mode], qintervals=intervals)
 
-    def alkaid_solve(weights: np.ndarray, mode: str) -> Any:
+    def alkaid_solve(weights: Array, mode: str) -> Any:
         intervals = [(-128.0, 127.0, 1.0)] * len(weights)
-        return alkaid.cmvm.cmvm_solve(
-            weights.astype(np.float32), hard_dc=MODES[mode], qintervals=intervals
-        )
+        return alkaid.cmvm.cmvm_solve(weights.astype(np.float32), hard_dc=MODES[mode], qintervals=intervals)
 
-    return {"da4ml": da4ml_solve, "alkaid": alkaid_solve}
+    return _warm({"da4ml": da4ml_solve, "alkaid": alkaid_solve})
+
+
+@contextmanager
+def uncached() -> Iterator[None]:
+    """Nothing that `rtl.shift_add` solved before is remembered inside, in memory or on disk."""
+    from rtl import shift_add
+
+    for function in vars(shift_add).values():
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()
+    before = os.environ.get("FXSIM_CACHE")
+    os.environ["FXSIM_CACHE"] = f"{_SCRATCH.name}/{next(_CALLS)}"
+    try:
+        yield
+    finally:
+        del os.environ["FXSIM_CACHE"]
+        if before is not None:
+            os.environ["FXSIM_CACHE"] = before
+
+
+_SCRATCH = tempfile.TemporaryDirectory()
+_CALLS = itertools.count()
+
+
+def ours(effort: float | str, seed: int = 0, objective: str = "adders") -> Solver:
+    """`rtl.shift_add.solve` with this effort, compiled and called once; no answer comes out of a cache."""
+    from rtl import shift_add
+
+    def solve(weights: Array, mode: str) -> Any:
+        limit = None if mode == "unlimited" else mode
+        with uncached():
+            return shift_add.solve(weights, max_depth=limit, effort=effort, seed=seed, objective=objective)
+
+    return _warm({"": solve})[""]
+
+
+def _warm(solvers: dict[str, Solver]) -> dict[str, Solver]:
+    for solve in solvers.values():
+        for mode in MODES:
+            solve(gen(3, 4, 0), mode)
+    return solvers
 
 
 def neutral(answer: Any, n_in: int) -> Graph:
     """The graph of any tool's answer: da4ml's pipeline, alkaid's two programs, or an AdderGraph."""
     if hasattr(answer, "nodes"):
         return _ours(answer)
-    stages = getattr(answer, "solutions", answer)
     builder = Builder(n_in)
     terms: list[Any] = [(i, 0, 1) for i in range(n_in)]
-    for stage in stages:
+    for stage in getattr(answer, "solutions", answer):
         wires: list[Any] = []
         for op in stage.ops:
             kind, first, second, shift = _operation(op)
@@ -58,14 +102,13 @@ def neutral(answer: Any, n_in: int) -> Graph:
 def _operation(op: Any) -> tuple[int, int, int, int]:
     """(kind, first, second, shift) of an operation: kind -1 reads input `first`, 0 adds, 1 subtracts."""
     if hasattr(op, "addr"):  # alkaid
-        kind = op.opcode
+        kind, shift = op.opcode, op.data[0]
         first, second = (op.data[0], -1) if kind == -1 else op.addr
     else:
-        kind, first, second = op.opcode, op.id0, op.id1
+        kind, first, second, shift = op.opcode, op.id0, op.id1, op.data
     if kind not in (-1, 0, 1):
         raise ValueError(f"operations of a matrix product must be inputs, additions, subtractions, not {op}")
-    data = op.data[0] if isinstance(op.data, tuple) else op.data
-    return kind, first, second, data
+    return kind, first, second, shift
 
 
 def _scaled(term: Any, shift: int, sign: int) -> Any:
@@ -73,10 +116,14 @@ def _scaled(term: Any, shift: int, sign: int) -> Any:
 
 
 def _ours(graph: Any) -> Graph:
+    constants = len(getattr(graph, "constants", ()))
+    if constants:
+        raise ValueError("a graph of a matrix product alone must have no constants")
     builder = Builder(graph.n_in)
     wires: list[Any] = [(i, 0, 1) for i in range(graph.n_in)]
     for n in graph.nodes:
-        wires.append(
-            builder.add(_scaled(wires[n.a], n.shift_a, n.sign_a), _scaled(wires[n.b], n.shift_b, n.sign_b))
-        )
-    return builder.graph(None if o.wire is None else _scaled(wires[o.wire], o.shift, o.sign) for o in graph.outputs)
+        a, b = _scaled(wires[n.a], n.shift_a, n.sign_a), _scaled(wires[n.b], n.shift_b, n.sign_b)
+        wires.append(builder.add(a, b))
+    return builder.graph(
+        None if o.wire is None else _scaled(wires[o.wire], o.shift, o.sign) for o in graph.outputs
+    )
