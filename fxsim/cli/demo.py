@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from fxsim.cli.arguments import add_stall_arguments, natural, positive
+from fxsim.cli.console import Console, number
 from fxsim.cli.hls import count_mismatches
 from fxsim.cli.output import locked
-from fxsim.cli.report import Console, number
 from fxsim.graph import Graph
 from fxsim.integers import Array
 

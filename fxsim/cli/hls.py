@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from fxsim.cli.arguments import add_model_arguments, add_sample_arguments
+from fxsim.cli.console import Console
 from fxsim.cli.data import load_model, raw_samples
 from fxsim.cli.output import locked
-from fxsim.cli.report import Console
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from fxsim.cli.arguments import add_model_arguments, file_name
+from fxsim.cli.console import Console, number
 from fxsim.cli.data import load_model
 from fxsim.cli.output import check_file
-from fxsim.cli.report import Console, number
 from fxsim.graph import Block, Graph, Name
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fxsim.cli.report import Console
+from fxsim.cli.console import Console
 from fxsim.files import make_folder
 
 

@@ -1,103 +1,76 @@
-"""What commands print: progress on standard error, tables or JSON on standard output."""
+"""Synthesise a model with open tools: cells per layer, clock frequency, throughput.
+
+Yosys counts LUTs, flip-flops, carry cells, multipliers and RAM; with --fmax nextpnr places and routes too.
+"""
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from fractions import Fraction
-from typing import Any
+import argparse
 
-import numpy as np
+from fxsim.cli.arguments import add_model_arguments, positive
+from fxsim.cli.console import Console, number
+from fxsim.cli.data import load_model
+from fxsim.cli.verilog import add_build_arguments
 
-
-class Console:
-    """Collects `data` for JSON; prints tables otherwise. Progress goes to standard error, so it never mixes
-    in."""
-
-    def __init__(self, json: bool = False) -> None:
-        self.json = json
-        self.data: dict[str, Any] = {}
-
-    @contextmanager
-    def stage(self, text: str) -> Iterator[dict[str, float]]:
-        """Announce a stage, and print its seconds when it ends; the yielded dict then holds `seconds`."""
-        live = sys.stderr.isatty()
-        result: dict[str, float] = {}
-        print(f"{text} ...", file=sys.stderr, end="" if live else "\n", flush=True)
-        start = time.perf_counter()
-        try:
-            yield result
-        except BaseException:
-            print(" stopped" if live else f"{text}: stopped", file=sys.stderr, flush=True)
-            raise
-        result["seconds"] = round(time.perf_counter() - start, 4)
-        done = f"{result['seconds']:.2f} s"
-        print(f" {done}" if live else f"{text}: {done}", file=sys.stderr, flush=True)
-
-    def note(self, text: str) -> None:
-        """One line of progress."""
-        print(text, file=sys.stderr, flush=True)
-
-    def line(self, text: str = "") -> None:
-        if not self.json:
-            print(text)
-
-    def table(
-        self, header: Sequence[str], rows: Sequence[Sequence[Any]], last: Sequence[Any] | None = None
-    ) -> None:
-        """Rows under a header, and a last one under a rule; columns of numbers flush right, others left."""
-        if self.json:
-            return
-        body = [*rows, *([] if last is None else [last])]
-        right = [all(v is None or isinstance(v, (int, float)) for v in c) for c in zip(*body, strict=True)]
-        right = right or [False] * len(header)
-        columns = [[str(h), *_cells(c)] for h, c in zip(header, zip(*body, strict=True), strict=False)]
-        columns = columns or [[h] for h in header]
-        widths = [max(map(len, c)) for c in columns]
-        rule = "  ".join("-" * w for w in widths)
-        lines = [
-            "  ".join(
-                c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)
-            ).rstrip()
-            for cells in zip(*columns, strict=True)
-        ]
-        print("\n".join([lines[0], rule, *lines[1 : 1 + len(rows)]]))
-        if last is not None:
-            print(f"{rule}\n{lines[-1]}")
-
-    def close(self) -> None:
-        if self.json:
-            json.dump(self.data, sys.stdout, indent=2, default=plain)
-            print()
-        sys.stdout.flush()
+TARGETS = ("ecp5", "ice40", "xc7")
+"""Names of `rtl.synth.TARGETS`, which is not imported only to print the help."""
 
 
-def _cells(column: Sequence[Any]) -> list[str]:
-    """Text of a column: nothing for None, two decimals for all its numbers if one float needs them."""
-    whole = all(not isinstance(v, float) or v.is_integer() for v in column)
+def add_arguments(p: argparse.ArgumentParser) -> None:
+    add_model_arguments(p)
+    add_build_arguments(p)
+    p.add_argument(
+        "--target", action="append", choices=TARGETS,
+        help="FPGA family; several times for several (default ecp5)",
+    )  # fmt: skip
+    p.add_argument(
+        "--fmax", action="store_true", help="place and route as well, for the clock frequency (ecp5, ice40)"
+    )
+    p.add_argument(
+        "--seeds", type=positive, metavar="N", help="placements, of which the median counts (default 1)"
+    )
+    p.add_argument(
+        "--device", metavar="NAME",
+        help="ecp5: 25k, 45k, 85k; ice40: hx1k, hx8k, up5k (default: the smallest that fits; never up5k)",
+    )  # fmt: skip
+    p.add_argument(
+        "--no-layers", action="store_true",
+        help="the whole core only, in about half the time",
+    )  # fmt: skip
+    p.add_argument(
+        "--timeout", type=positive, default=3600, metavar="S", help="seconds for each run of a tool (3600)"
+    )
 
-    def text(v: Any) -> str:
-        if isinstance(v, float) or (isinstance(v, int) and not whole):
-            return f"{v:.0f}" if whole else f"{v:.2f}"
-        return "" if v is None else str(v)
 
-    return [text(v) for v in column]
+def execute(arguments: argparse.Namespace, console: Console) -> bool:
+    import rtl
 
-
-def number(v: float) -> int | float:
-    """An int where the float is whole: a depth of 29 adders, not 29.0."""
-    return int(v) if float(v).is_integer() else float(v)
-
-
-def plain(v: Any) -> Any:
-    """JSON for NumPy numbers and arrays, fractions, and anything that prints well."""
-    if isinstance(v, np.ndarray):
-        return v.tolist()
-    if isinstance(v, np.generic):
-        return v.item()
-    if isinstance(v, Fraction):
-        return f"{v.numerator}/{v.denominator}"
-    return str(v)
+    targets = list(dict.fromkeys(arguments.target or TARGETS[:1]))
+    if arguments.seeds and not arguments.fmax:
+        raise ValueError("--seeds needs --fmax")
+    if arguments.device and len(targets) > 1:
+        raise ValueError(f"--device needs one --target, not {', '.join(targets)}")
+    for name in targets:
+        rtl.synth.check(name, device=arguments.device, fmax=arguments.fmax)
+    graph = load_model(arguments.model, arguments)
+    with console.stage("build the hardware"):
+        core = rtl.build(graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name)
+    console.data |= {
+        "top": core.top, "adders": core.adders, "depth": number(core.depth), "registers": core.registers,
+        "latency": core.latency, "reports": [],
+    }  # fmt: skip
+    for name in targets:
+        doing = f"synthesise for {name}" + (", place and route" if arguments.fmax else "")
+        with console.stage(doing):
+            report = rtl.synth.report(
+                core, name, layers=not arguments.no_layers, fmax=arguments.fmax, device=arguments.device,
+                seeds=arguments.seeds or 1, timeout=arguments.timeout,
+            )  # fmt: skip
+        console.data["reports"].append(report.to_json())
+        console.line(f"{core.top} on {name} ({report.synthesis.command}, {report.synthesis.tool})")
+        console.table(report.header(), report.rows(), last=report.total())
+        for line in report.lines():
+            console.line(line)
+        if name != targets[-1]:
+            console.line()
+    return True

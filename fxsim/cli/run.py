@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, file_name
+from fxsim.cli.console import Console
 from fxsim.cli.data import load_model, raw_samples
 from fxsim.cli.output import check_file
-from fxsim.cli.report import Console
 from fxsim.files import atomic_path
 from fxsim.integers import Array
 

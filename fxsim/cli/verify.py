@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, add_stall_arguments, file_name
+from fxsim.cli.console import Console
 from fxsim.cli.data import load_model, raw_samples
 from fxsim.cli.output import check_file, draft_file
-from fxsim.cli.report import Console
 from fxsim.cli.verilog import add_build_arguments
 
 

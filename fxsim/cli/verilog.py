@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 
 from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, positive
+from fxsim.cli.console import Console, number
 from fxsim.cli.data import load_model, raw_samples
 from fxsim.cli.output import locked
-from fxsim.cli.report import Console, number
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:

@@ -38,6 +38,10 @@ class Layer:
     registers: int
     utilization: mapping.Utilization
 
+    @property
+    def stages(self) -> str:
+        return "" if self.first_stage is None else f"{self.first_stage}..{self.last_stage}"
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -50,7 +54,7 @@ def layers(
     The core's Verilog is cut along the borders of its blocks before anything is optimised: every operator
     goes to the block whose value it computes, and a register to the block whose value it holds, though later
     stages read it. The parts are mapped together by the target's command, with their borders kept. So nothing
-    is shared, simplified or packed across a border, and the parts need not sum to the cells of the whole core.
+    is shared, simplified or packed across a border, and the parts need not sum to the cells of the whole.
 
     Raises what `synthesize` does.
     """
@@ -60,7 +64,8 @@ def layers(
     verilog = core.verilog()
     script = (
         f"read_json parts.json; hierarchy -top {core.top}; submod; "
-        f"setattr -mod -set keep_hierarchy 1 {core.top}_part*; {command} -top {core.top}; tee -q -o stat.json stat -json"
+        f"setattr -mod -set keep_hierarchy 1 {core.top}_part*; {command} -top {core.top}; "
+        "tee -q -o stat.json stat -json"
     )
     key = cache.digest(verilog, json.dumps(parts), _CUT, script, tools.YOSYS.version)
     with cache.entry("layers", key) as draft:
@@ -103,7 +108,7 @@ def _parts(core: Core) -> dict[str, list[int]]:
     }
     control = len(sections)
     lanes = [place.get(wire.net, control) for wire, width in core.outputs for _ in range(width)]
-    handshake = dict.fromkeys(("valid", "advance", "i__ready", "o__valid"), [control])
+    handshake = {name: [control] for name in ("valid", "advance", "i__ready", "o__valid")}
     return parts | handshake | {"o__payload": lanes}
 
 

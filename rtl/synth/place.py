@@ -1,4 +1,4 @@
-"""The clock frequency of a module by nextpnr: its netlist between registers, placed without pins and routed."""
+"""Clock frequency of a module from nextpnr: its netlist between registers, placed and routed without pins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from fxsim import cache
 from rtl.synth import harness as harness_
 from rtl.synth import mapping, tools
-from rtl.synth.targets import Device, Target, target
+from rtl.synth.targets import TARGETS, Device, Target, target
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,6 @@ class Fmax:
     mhz        median over the seeds
     runs       one per seed, in their order
     device     the chip, and `used` what the module and its harness take of it: cell type -> (used, there)
-    frequency  MHz that nextpnr was asked for; it stops improving where that is reached
     registers  flip-flops of the harness
     """
 
@@ -50,7 +49,6 @@ class Fmax:
     clock: str
     mhz: float
     runs: tuple[Route, ...]
-    frequency: int
     registers: int
     used: Mapping[str, tuple[int, int]]
     tools: tuple[str, ...]
@@ -75,7 +73,6 @@ def fmax(
     device: str | None = None,
     seeds: int | Sequence[int] = 1,
     clock: str = "clk",
-    frequency: int | None = None,
     files: Mapping[str, str] | None = None,
     system_verilog: bool = False,
     timeout: float = mapping.TIMEOUT,
@@ -86,7 +83,6 @@ def fmax(
     device      a name of `TARGETS[target].devices`; default: the smallest that it fits, harness included
     seeds       of the placement: that many, from 1 on, or the numbers themselves
     clock       the input port of the clock; a combinational module needs none
-    frequency   MHz to ask for; default: the target's
     timeout     seconds for each run of a tool
 
     The netlist is the one that `synthesize` counts: the harness is mapped apart and joined to it, so nothing
@@ -97,13 +93,7 @@ def fmax(
     direction.
     """
     family = _family(target)
-    if not family.nextpnr:
-        able = ", ".join(t for t, f in _targets().items() if f.nextpnr)
-        raise ValueError(f"target must be one of {able} for a clock frequency, not {family.name!r}")
-    numbers = _seeds(seeds)
-    goal = family.frequency if frequency is None else frequency
-    if not isinstance(goal, int) or isinstance(goal, bool) or goal < 1:
-        raise ValueError(f"frequency must be a whole number of MHz, at least 1, not {frequency!r}")
+    numbers = check(family, device, seeds)
     options = {"files": files, "system_verilog": system_verilog, "timeout": timeout}
     refused: list[str] = []
     for chip in [family.device(device)] if device is not None else _automatic(family):
@@ -111,13 +101,13 @@ def fmax(
         try:
             bench, registers = _bench(core, family, chip, clock, timeout)
             _check_size(core, chip, registers)
-            found = [_route(bench, family, chip, seed, goal, timeout) for seed in numbers]
+            found = [_route(bench, family, chip, seed, timeout) for seed in numbers]
         except _DoesNotFit as reason:
             refused.append(f"{family.name} {chip.name}: {reason}")
             continue
         runs = tuple(Route(seed, **_slowest(report)) for seed, report in zip(numbers, found, strict=True))
         return Fmax(
-            top=top, target=family.name, device=chip.name, clock=clock, runs=runs, frequency=goal,
+            top=top, target=family.name, device=chip.name, clock=clock, runs=runs,
             mhz=statistics.median(run.mhz for run in runs), registers=registers, used=found[0]["used"],
             tools=(tools.YOSYS.version, tools.NEXTPNR[family.nextpnr[0]].version),
         )  # fmt: skip
@@ -127,16 +117,18 @@ def fmax(
 _family = target  # the function, where a parameter has its name
 
 
-def _targets() -> Mapping[str, Target]:
-    from rtl.synth.targets import TARGETS
-
-    return TARGETS
-
-
-def _seeds(seeds: int | Sequence[int]) -> list[int]:
+def check(family: Target, device: str | None, seeds: int | Sequence[int]) -> list[int]:
+    """The seeds as numbers; raises what `fmax` raises for its arguments and for missing tools, at once."""
+    if not family.nextpnr:
+        able = ", ".join(name for name, t in TARGETS.items() if t.nextpnr)
+        raise ValueError(f"target must be one of {able} for a clock frequency, not {family.name!r}")
+    if device is not None:
+        family.device(device)
     numbers = list(range(1, seeds + 1)) if isinstance(seeds, int) else [int(s) for s in seeds]
-    if not numbers or min(numbers) < 0 or isinstance(seeds, bool):
+    if isinstance(seeds, bool) or not numbers or min(numbers) < 0:
         raise ValueError(f"seeds must be a number of at least 1, or numbers of at least 0, not {seeds!r}")
+    tools.YOSYS.check()
+    tools.NEXTPNR[family.nextpnr[0]].check()
     return numbers
 
 
@@ -182,14 +174,12 @@ def _bench(
         return draft.publish() / "bench.json", registers
 
 
-def _route(
-    bench: Path, family: Target, chip: Device, seed: int, frequency: int, timeout: float
-) -> dict[str, Any]:
+def _route(bench: Path, family: Target, chip: Device, seed: int, timeout: float) -> dict[str, Any]:
     """nextpnr's report on one seed, and `used`; _DoesNotFit where the design is too large."""
     tool = tools.NEXTPNR[family.nextpnr[0]]
     arguments = [
         *chip.arguments, *family.nextpnr[1:], "--json", "bench.json", "--report", "report.json",
-        "--log", "nextpnr.log", "--seed", str(seed), "--freq", str(frequency), "--timing-allow-fail", "-q",
+        "--log", "nextpnr.log", "--seed", str(seed), "--timing-allow-fail", "-q",
     ]  # fmt: skip
     key = cache.digest(bench.parent.name, arguments, tool.version)
     with cache.entry("place", key) as draft:

@@ -31,7 +31,6 @@ class Target:
                of `Utilization`. A cell may be in several: an adder cell that blocks its LUTs
     free       cell types that take no site of any class: constants, buffers, wide multiplexers
     nextpnr    the place-and-route program and its arguments without the device; empty where there is none
-    frequency  MHz that it is asked for; see `fmax`
     """
 
     name: str
@@ -41,14 +40,15 @@ class Target:
     free: frozenset[str]
     nextpnr: tuple[str, ...] = ()
     devices: tuple[Device, ...] = ()
-    frequency: int = 0
 
     def device(self, name: str) -> Device:
         """The device of that name; ValueError lists those there are."""
         for device in self.devices:
             if device.name == name:
                 return device
-        names = ", ".join(d.name for d in self.devices) or "none"
+        if not self.devices:
+            raise ValueError(f"device must be None for the target {self.name!r}, not {name!r}")
+        names = ", ".join(d.name for d in self.devices)
         raise ValueError(f"device must be one of {names} for the target {self.name!r}, not {name!r}")
 
 
@@ -75,13 +75,12 @@ ICE40 = Target(
         "lutram": {},
     },
     free=frozenset({"SB_IO", "SB_GB", "SB_GB_IO"}),
-    nextpnr=("nextpnr-ice40", "--pcf-allow-unconstrained"),
+    nextpnr=("nextpnr-ice40", "--freq", "200", "--pcf-allow-unconstrained"),
     devices=(
         Device("hx1k", ("--hx1k", "--package", "tq144"), 1280),
         Device("hx8k", ("--hx8k", "--package", "ct256"), 7680),
         Device("up5k", ("--up5k", "--package", "sg48"), 5280, "-device u -dsp", automatic=False),
     ),
-    frequency=200,
 )
 
 # A CCU2C adds two bits and takes the two LUT4 sites that it sits on; a RAM of 16x4 bits takes four, and two
@@ -99,13 +98,21 @@ ECP5 = Target(
         "lutram": {"TRELLIS_DPR16X4": 6},
     },
     free=frozenset({"PFUMX", "L6MUX21", "VHI", "VLO", "GSR", "DCCA", "TRELLIS_IO"}),
-    nextpnr=("nextpnr-ecp5", "--speed", "6", "--package", "CABGA381", "--lpf-allow-unconstrained"),
+    nextpnr=(
+        "nextpnr-ecp5",
+        "--freq",
+        "200",
+        "--speed",
+        "6",
+        "--package",
+        "CABGA381",
+        "--lpf-allow-unconstrained",
+    ),
     devices=(
         Device("25k", ("--25k",), 24288),
         Device("45k", ("--45k",), 43848),
         Device("85k", ("--85k",), 83640),
     ),
-    frequency=200,
 )
 
 # INV is how Yosys writes a LUT1 that inverts. A CARRY4 is four bits, beside four LUTs. Registers in a row

@@ -14,7 +14,7 @@ import pytest
 
 from fxsim.cli import main
 from fxsim.cli.output import draft_file, locked
-from fxsim.cli.report import Console
+from fxsim.cli.console import Console
 
 # A job started in the background of a shell ignores Ctrl-C; these must not, wherever the tests run.
 COMMAND = (

@@ -1,0 +1,170 @@
+"""One report on a core: cells of the whole and per layer, clock frequency, throughput and latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtl.synth import mapping, place, tools
+from rtl.synth.layers import Layer, layers
+from rtl.synth.mapping import Synthesis, synthesize
+from rtl.synth.place import Fmax, fmax
+from rtl.synth.targets import CLASSES, Target, target
+
+if TYPE_CHECKING:
+    from fxsim.graph import Graph
+    from rtl.core import Core
+
+
+@dataclass(frozen=True)
+class Report:
+    """A core in one FPGA family.
+
+    adders, depth, registers   of the core, before synthesis (`rtl.Core`)
+    latency     clock cycles from a sample to its result
+    interval    clock cycles from one sample to the next
+    synthesis   cells of the whole core
+    layers      its parts, each mapped by itself (`rtl.synth.layers`); empty where they were not asked for
+    fmax        None where it was not asked for
+    """
+
+    top: str
+    target: str
+    adders: int
+    depth: float
+    registers: int
+    latency: int
+    interval: int
+    synthesis: Synthesis
+    layers: tuple[Layer, ...] = ()
+    fmax: Fmax | None = None
+
+    @property
+    def samples_per_second(self) -> float | None:
+        """Throughput at the clock frequency."""
+        return None if self.fmax is None else self.fmax.mhz * 1e6 / self.interval
+
+    @property
+    def latency_ns(self) -> float | None:
+        """Latency at the clock frequency, in nanoseconds."""
+        return None if self.fmax is None else self.latency * 1e3 / self.fmax.mhz
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "top": self.top, "target": self.target, "adders": self.adders, "depth": self.depth,
+            "registers": self.registers, "latency": self.latency, "interval": self.interval,
+            "synthesis": self.synthesis.to_json(), "layers": [layer.to_json() for layer in self.layers],
+            "fmax": None if self.fmax is None else self.fmax.to_json(),
+            "samples_per_second": self.samples_per_second, "latency_ns": self.latency_ns,
+        }  # fmt: skip
+
+    def header(self) -> tuple[str, ...]:
+        """Titles of the columns of `rows` and `total`."""
+        return ("layer", "kind", "stages", "adders", "register bits", *(TITLES[c] for c in CLASSES))
+
+    def rows(self) -> list[list[Any]]:
+        """One row per layer, and their sum where there are any."""
+        rows = [
+            [
+                layer.name, layer.kind, layer.stages, layer.adders, layer.registers,
+                *(getattr(layer.utilization, c) for c in CLASSES),
+            ]
+            for layer in self.layers
+        ]  # fmt: skip
+        if rows:
+            sums = [sum(column) for column in zip(*(row[3:] for row in rows), strict=True)]
+            rows.append(["(sum of the layers)", "", "", *sums])
+        return rows
+
+    def total(self) -> list[Any]:
+        """The row of the whole core."""
+        cells = [getattr(self.synthesis, c) for c in CLASSES]
+        return ["whole core", "", f"0..{self.latency - 2}", self.adders, self.registers, *cells]
+
+    def lines(self) -> list[str]:
+        """Latency, interval, and what follows from the clock frequency, in words."""
+        lines = [f"latency {self.latency} cycles, one sample every {_cycles(self.interval)}"]
+        if self.synthesis.other:
+            lines.append(f"{self.synthesis.other} cells of no class: {dict(self.synthesis.cells)}")
+        if self.fmax is not None:
+            f = self.fmax
+            spread = (
+                f"median of seeds {', '.join(str(r.seed) + ': ' + format(r.mhz, '.1f') for r in f.runs)}"
+                if len(f.runs) > 1
+                else f"seed {f.runs[0].seed}"
+            )
+            run = min(f.runs, key=lambda r: abs(r.mhz - f.mhz))
+            lines += [
+                f"Fmax {f.mhz:.1f} MHz on {f.target} {f.device} ({spread}), clock {f.clock}; slowest path "
+                f"{run.logic:.1f} ns logic + {run.routing:.1f} ns routing",
+                f"{self.samples_per_second / 1e6:.1f} million samples/s, latency {self.latency_ns:.0f} ns",
+            ]
+        return lines
+
+
+TITLES = {"lut": "LUT", "ff": "FF", "carry": "carry", "dsp": "DSP", "bram": "block RAM", "lutram": "LUT RAM"}
+
+
+def report(
+    design: Core | Graph,
+    target: str | Target = "ecp5",
+    *,
+    layers: bool = True,
+    fmax: bool = False,
+    device: str | None = None,
+    seeds: int | Sequence[int] = 1,
+    timeout: float = mapping.TIMEOUT,
+    **options: Any,
+) -> Report:
+    """Synthesise a core, or the core of a graph; place it too where `fmax` is asked for.
+
+    layers          cells per layer as well, by a second synthesis
+    device, seeds   as `rtl.synth.fmax` takes them
+    options         of `rtl.build`, where a graph is given
+
+    Raises what `synthesize` and `fmax` raise; TypeError for options beside a core.
+    """
+    core = _core(design, options)
+    family = check(target, device=device, fmax=fmax, seeds=seeds)
+    verilog = core.verilog()
+    found = synthesize(verilog, core.top, family, device=device, timeout=timeout)
+    parts = _layers(core, family, device=device, timeout=timeout) if layers else []
+    timed = None
+    if fmax:
+        timed = _fmax(verilog, core.top, family, device=device, seeds=seeds, timeout=timeout)
+    return Report(
+        top=core.top, target=family.name, adders=core.adders, depth=float(core.depth),
+        registers=core.registers, latency=core.latency, interval=getattr(core, "interval", 1),
+        synthesis=found, layers=tuple(parts), fmax=timed,
+    )  # fmt: skip
+
+
+def check(
+    target: str | Target, *, device: str | None = None, fmax: bool = False, seeds: int | Sequence[int] = 1
+) -> Target:
+    """The target; raises what `report` raises for these arguments and for missing tools, before any work."""
+    family = _family(target)
+    if fmax:
+        place.check(family, device, seeds)
+    elif device is not None:
+        family.device(device)
+    tools.YOSYS.check()
+    return family
+
+
+_family, _layers, _fmax = target, layers, fmax  # the functions, where a parameter has their name
+
+
+def _core(design: Core | Graph, options: dict[str, Any]) -> Core:
+    from rtl.core import Core, build
+
+    if not isinstance(design, Core):
+        return build(design, **options)
+    if options:
+        raise TypeError(f"build options {sorted(options)} need a graph, not a core")
+    return design
+
+
+def _cycles(n: int) -> str:
+    return "cycle" if n == 1 else f"{n} cycles"
