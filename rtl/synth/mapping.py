@@ -55,40 +55,27 @@ class Utilization:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Synthesis:
-    """What a module became in one family.
+@dataclass(frozen=True, kw_only=True)
+class Synthesis(Utilization):
+    """What a module became in one family: its cells, and where they come from.
 
     command   the Yosys command
     tool      name and version of the package that ran
-    folder    the entry of the cache, with log and netlist; None after `from_json`
+    folder    the entry of the cache, with the log and, for targets that can be placed, the netlist
     """
 
     top: str
     target: str
     command: str
     tool: str
-    utilization: Utilization
-    folder: Path | None = field(default=None, repr=False, compare=False)
-
-    def __getattr__(self, name: str) -> int:
-        if name in (*CLASSES, "other"):
-            return int(getattr(self.utilization, name))
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    @property
-    def cells(self) -> Mapping[str, int]:
-        return self.utilization.cells
+    folder: Path = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "top": self.top, "target": self.target, "command": self.command, "tool": self.tool,
-            **self.utilization.to_json(),
-        }  # fmt: skip
+        own = {k: getattr(self, k) for k in ("top", "target", "command", "tool")}
+        return own | {k: v for k, v in super().to_json().items() if k not in (*own, "folder")}
 
     def netlist(self) -> dict[str, Any]:
         """Yosys's JSON netlist of the mapped design."""
-        assert self.folder is not None
         with gzip.open(self.folder / "netlist.json.gz", "rt") as file:
             return dict(json.load(file))
 
@@ -153,21 +140,26 @@ def run(
     # names. Yosys loses its standard output after abc has run: the log file has it all.
     script = (
         f"{read}; hierarchy -check -top {top}; log {_READ}; rename -unescape; {command} -top {top}; "
-        f"tee -q -o stat.json stat -json; select -module {top}; write_json -selected netlist.json"
+        "tee -q -o stat.json stat -json"
     )
+    if family.nextpnr:
+        script += f"; select -module {top}; write_json -selected netlist.json"
     key = cache.digest(verilog, script, sorted((files or {}).items()), tools.YOSYS.version)
     with cache.entry("synth", key) as draft:
         if not draft.ready:
             for name, text in {**(files or {}), "design.v": verilog}.items():
                 (draft.path / name).write_text(text, encoding="utf-8")
             yosys(script, top, draft.path, timeout)
-            _pack(draft.path / "netlist.json")
+            if family.nextpnr:
+                pack(draft.path / "netlist.json")
             for name in (*(files or {}), "design.v"):
                 (draft.path / name).unlink()
         folder = draft.publish()
         stat = json.loads((folder / "stat.json").read_text())
-    found = Utilization.of(cells_of(stat), family)
-    return Synthesis(top, family.name, command, tools.YOSYS.version, found, folder)
+    return Synthesis(
+        top=top, target=family.name, command=command, tool=tools.YOSYS.version, folder=folder,
+        **vars(Utilization.of(cells_of(stat), family)),
+    )  # fmt: skip
 
 
 def cells_of(stat: Mapping[str, Any]) -> dict[str, int]:
@@ -179,23 +171,24 @@ def cells_of(stat: Mapping[str, Any]) -> dict[str, int]:
 
 
 def yosys(script: str, top: str, folder: Path, timeout: float) -> None:
+    """Run a script in `folder`; an error before it logs `_READ`, if it does, is one of the Verilog."""
     status, output = tools.run(
         tools.YOSYS, ["-q", "-l", "yosys.log", "-p", script], folder=folder, timeout=timeout
     )
     if not status:
         return
     path = folder / "yosys.log"
-    log = path.read_text(errors="replace") if path.exists() else output
+    log = (path.read_text(errors="replace") if path.exists() else "") + output
     error = re.findall(r"^.*ERROR: .*$", log, re.M)
     first = error[0].strip() if error else f"exit status {status}"
-    if re.search(rf"^{_READ}$", log, re.M):
+    if not error or _READ not in script or re.search(rf"^{_READ}$", log, re.M):
         raise RuntimeError(f"yosys failed on module {top!r}: {first}\n{tools.tail(log)}")
     if re.search(rf"Module `\\?{top}' not found", first):
         raise ValueError(f"top must be a module of the Verilog, not {top!r}")
     raise ValueError(f"verilog must be readable by yosys, but: {first}")
 
 
-def _pack(path: Path) -> None:
-    data = path.read_bytes()
-    path.with_suffix(".json.gz").write_bytes(gzip.compress(data, 3, mtime=0))
+def pack(path: Path) -> None:
+    """Replace a file by its compressed self, `path`.gz."""
+    path.with_name(path.name + ".gz").write_bytes(gzip.compress(path.read_bytes(), 3, mtime=0))
     path.unlink()

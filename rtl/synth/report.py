@@ -22,6 +22,7 @@ class Report:
     """A core in one FPGA family.
 
     adders, depth, registers   of the core, before synthesis (`rtl.Core`)
+    stages      of the pipeline
     latency     clock cycles from a sample to its result
     interval    clock cycles from one sample to the next
     synthesis   cells of the whole core
@@ -34,6 +35,7 @@ class Report:
     adders: int
     depth: float
     registers: int
+    stages: int
     latency: int
     interval: int
     synthesis: Synthesis
@@ -53,7 +55,8 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         return {
             "top": self.top, "target": self.target, "adders": self.adders, "depth": self.depth,
-            "registers": self.registers, "latency": self.latency, "interval": self.interval,
+            "registers": self.registers, "stages": self.stages, "latency": self.latency,
+            "interval": self.interval,
             "synthesis": self.synthesis.to_json(), "layers": [layer.to_json() for layer in self.layers],
             "fmax": None if self.fmax is None else self.fmax.to_json(),
             "samples_per_second": self.samples_per_second, "latency_ns": self.latency_ns,
@@ -80,7 +83,7 @@ class Report:
     def total(self) -> list[Any]:
         """The row of the whole core."""
         cells = [getattr(self.synthesis, c) for c in CLASSES]
-        return ["whole core", "", f"0..{self.latency - 2}", self.adders, self.registers, *cells]
+        return ["whole core", "", f"0..{self.stages - 1}", self.adders, self.registers, *cells]
 
     def lines(self) -> list[str]:
         """Latency, interval, and what follows from the clock frequency, in words."""
@@ -135,8 +138,8 @@ def report(
         timed = _fmax(verilog, core.top, family, device=device, seeds=seeds, timeout=timeout)
     return Report(
         top=core.top, target=family.name, adders=core.adders, depth=float(core.depth),
-        registers=core.registers, latency=core.latency, interval=getattr(core, "interval", 1),
-        synthesis=found, layers=tuple(parts), fmax=timed,
+        registers=core.registers, stages=core.plan.stages, latency=core.latency,
+        interval=getattr(core, "interval", 1), synthesis=found, layers=tuple(parts), fmax=timed,
     )  # fmt: skip
 
 

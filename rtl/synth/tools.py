@@ -74,10 +74,10 @@ def run(tool: Tool, arguments: Sequence[str], *, folder: Path, timeout: float) -
     ends the child.
     """
     tool.check()
-    return _run(tool, arguments, folder, timeout, _compiled(tool))
+    return _run(tool, arguments, folder, timeout, compiled(tool))
 
 
-def _compiled(tool: Tool) -> Path:
+def compiled(tool: Tool) -> Path:
     """The folder of the tool's machine code, compiled now if it is not there yet."""
     named = os.environ.get(YOWASP_CACHE)
     if named:
@@ -112,7 +112,7 @@ def _run(
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     deadline = [time.monotonic() + timeout]
-    readers = [_Reader(tool, pipe, deadline) for pipe in (child.stdout, child.stderr) if pipe]
+    readers = [Reader(tool, pipe, deadline) for pipe in (child.stdout, child.stderr) if pipe]
     try:
         while child.poll() is None:
             if time.monotonic() > deadline[0]:
@@ -129,7 +129,7 @@ def _run(
     return child.returncode, "".join(reader.text for reader in readers)
 
 
-class _Reader(threading.Thread):
+class Reader(threading.Thread):
     """Collects one stream; tells when the tool says that it compiles itself, and gives it time for that."""
 
     def __init__(self, tool: Tool, pipe: IO[bytes], deadline: list[float]) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from fxsim.cli import main
-from fxsim.cli.output import draft_file, locked
 from fxsim.cli.console import Console
+from fxsim.cli.output import draft_file, locked
 
 # A job started in the background of a shell ignores Ctrl-C; these must not, wherever the tests run.
 COMMAND = (
