@@ -23,6 +23,7 @@ from rtl.lower import Netlist, Wire, lower
 from rtl.lower.names import Names, identifier
 from rtl.lower.netlist import ADDERS, Net
 from rtl.pipeline import Schedule, schedule
+from rtl.timing import GENERIC, Family, family_of
 
 SCHEDULES = ("unrolled",)
 
@@ -34,18 +35,30 @@ def build(
     name: str | None = None,
     *,
     adder_depth: int | str | None = "min",
+    family: str | Family = "generic",
+    clock_mhz: float | None = None,
+    balance: bool = True,
 ) -> Core:
     """The graph in hardware, one sample per clock.
 
     max_depth_per_stage  adders of logic depth between registers, at least 1; None: one combinational stage
     name                 of the Verilog module; default: the graph's
     adder_depth          depth limit of constant matrix products, as `rtl.shift_add.solve` takes it
+    family               delay model of the device, one of `rtl.timing.FAMILIES`
+    clock_mhz            the clock that every stage must allow by that model, in place of max_depth_per_stage
+    balance              spread the logic over the stages, of which there are as few as the limit allows, so
+                         that the slowest is as fast as can be by the model; False: as few registers as the
+                         limit allows
 
-    Raises ValueError for an unknown schedule, a depth below 1, or a graph without input or output elements.
+    Raises ValueError for an unknown schedule or family, a depth below 1, a clock that is not positive, or too
+    fast for a primitive, or for a family without a clock, and a graph without input or output elements.
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {schedule!r}")
-    return Core(graph, max_depth_per_stage, name, adder_depth=adder_depth)
+    return Core(
+        graph, max_depth_per_stage, name,
+        adder_depth=adder_depth, family=family, clock_mhz=clock_mhz, balance=balance,
+    )  # fmt: skip
 
 
 class Section(NamedTuple):
@@ -64,9 +77,10 @@ class Core(wiring.Component):
     A sample taken at one clock edge is first offered `latency` edges later: one input register, one register
     after each of the stages. Payloads are unsigned vectors with the lanes of `in_layout` and `out_layout`.
 
-    adders     two-input adders, subtractors and negators of any width, rounding carries included
-    depth      of the deepest path in adders, by the delay model (comparators 1, multiplexers 1/2, gates 1/4)
-    registers  bits, of inputs, between stages, of outputs, and valid, before Yosys drops what is never read
+    adders       two-input adders, subtractors and negators of any width, rounding carries included
+    depth        of the deepest path in adders (comparators 1, multiplexers 1/2, gates 1/4)
+    stage_depth  of the deepest path within a stage, in the unit of `family`: adders, or ns
+    registers    bits, of inputs, between stages, of outputs, and valid, before Yosys drops what is never read
     """
 
     # A core may be built for its figures only; Amaranth would warn that it was never elaborated.
@@ -74,21 +88,24 @@ class Core(wiring.Component):
 
     def __init__(
         self, graph: Graph, max_depth_per_stage: float | None = 4, name: str | None = None,
-        *, adder_depth: int | str | None = "min",
+        *, adder_depth: int | str | None = "min", family: str | Family = "generic",
+        clock_mhz: float | None = None, balance: bool = True,
     ) -> None:  # fmt: skip
         if not isinstance(graph, Graph):
             raise TypeError(f"graph must be a fxsim.Graph, not {graph!r}")
-        if max_depth_per_stage is not None:
-            if not (isinstance(max_depth_per_stage, Real) and 1 <= max_depth_per_stage < math.inf):
-                raise ValueError(
-                    f"max_depth_per_stage must be None or at least 1, not {max_depth_per_stage!r}"
-                )
-            max_depth_per_stage = float(max_depth_per_stage)  # also from NumPy's numbers, for JSON
-            if max_depth_per_stage.is_integer():
-                max_depth_per_stage = int(max_depth_per_stage)
+        self.family = family_of(family)
+        limit: tuple[Family, float] | None = None
+        if clock_mhz is not None:
+            clock_mhz = _number(clock_mhz, "clock_mhz", 0.0)
+            max_depth_per_stage = None
+            limit = self.family, self.family.limit(clock_mhz)
+        elif max_depth_per_stage is not None:
+            max_depth_per_stage = _number(max_depth_per_stage, "max_depth_per_stage", 1.0)
+            limit = GENERIC, max_depth_per_stage
         self.graph = graph
         self.top = identifier(name or graph.name, "m")
         self.max_depth_per_stage = max_depth_per_stage
+        self.clock_mhz = clock_mhz
         self.in_layout = _layout("inputs", graph.inputs, [n.name for n in graph.inputs])
         self.out_layout = _layout("outputs", graph.outputs, list(graph.output_names))
         self.netlist = Netlist(adder_depth)
@@ -97,7 +114,9 @@ class Core(wiring.Component):
         lowered = lower(graph, self._input_wires(), self.netlist, self.names)
         for node, wires in zip(graph.outputs, lowered, strict=True):
             self.outputs += [(w, node.type.max_width) for w in wires.ravel()]
-        self.plan: Schedule = schedule([w.net for w, _ in self.outputs], max_depth_per_stage)
+        self.plan: Schedule = schedule(
+            [w.net for w, _ in self.outputs], limit, self.family if balance else None
+        )
         self.top = free_name(self.top, signal_names(self.plan, len(self.outputs)))
         super().__init__(stream.ports(self.in_layout.bits, self.out_layout.bits))
 
@@ -119,6 +138,11 @@ class Core(wiring.Component):
         """Clock edges from the one that takes a sample to the first that can hand out its result."""
         return self.plan.stages + 1
 
+    @property
+    def ii(self) -> int:
+        """Initiation interval: clock cycles from one sample to the next, if nothing stalls."""
+        return 1
+
     @cached_property
     def adders(self) -> int:
         return sum(n.kind in ADDERS for n in self.plan.nets)
@@ -131,6 +155,18 @@ class Core(wiring.Component):
     def registers(self) -> int:
         inputs = sum(n.width for n in self.plan.nets if n.kind == "input")
         return inputs + self.plan.registers + self.latency
+
+    @cached_property
+    def stage_depth(self) -> float:
+        return max(self.plan.delays(self.family))
+
+    def predicted_fmax(self, family: str | Family | None = None) -> float:
+        """Clock in MHz that the slowest stage allows by the delays of `family`, by default the core's own.
+
+        Raises ValueError for a family without a clock, which `generic` is.
+        """
+        model = self.family if family is None else family_of(family)
+        return model.fmax(max(self.plan.delays(model)))
 
     def report(self) -> list[dict[str, Any]]:
         """Kind, formats, stages, adders, primitives of each outermost block, or value outside blocks."""
@@ -189,6 +225,16 @@ class Core(wiring.Component):
         from rtl.text import verilog
 
         return verilog(self)
+
+
+def _number(value: Any, name: str, least: float) -> float:
+    """`value`, also of NumPy's, as a float or int for JSON."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not least <= value < math.inf or not value:
+        raise ValueError(
+            f"{name} must be None or {f'at least {least:g}' if least else 'positive'}, not {value!r}"
+        )
+    value = float(value)
+    return int(value) if value.is_integer() else value
 
 
 def _layout(what: str, nodes: Any, names: list[str]) -> Layout:

@@ -10,6 +10,7 @@ from amaranth import Cat, Const, Elaboratable, Module, Mux, Shape, Signal, Value
 from rtl.lower.names import OWN
 from rtl.lower.netlist import Net
 from rtl.pipeline import Schedule
+from rtl.timing.logic import VIEWS
 
 
 def shape(net: Net) -> Shape:
@@ -91,9 +92,9 @@ class Emitter:
     def _compute(self, net: Net, payload: Signal) -> None:
         plan, stage = self.plan, self.plan.stage[net]
         first = plan.first_register(net)
-        if net.kind == "shr":
+        if net.kind in VIEWS:
             for s in range(stage, first + 1):
-                self.at[net, s] = self._signal(net, s, EXPRESSION["shr"](net, self.value(net.args[0], s)))
+                self.at[net, s] = self._signal(net, s, EXPRESSION[net.kind](net, self.value(net.args[0], s)))
         elif net.kind == "input":
             offset = net.params[0]
             lane = payload[offset : offset + net.width]

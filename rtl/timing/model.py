@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Delay:
-    """fixed + bit * bits + level * (levels - 1), in the family's unit; `size` says what bits and levels are."""
+    """fixed + bit * bits + level * (levels - 1), in the family's unit; bits and levels as in `size`."""
 
     fixed: float
     bit: float = 0.0
@@ -80,12 +80,18 @@ class Family:
         return levels
 
     def limit(self, clock_mhz: float) -> float:
-        """What is left of the period of `clock_mhz` for primitives."""
+        """What is left of the period of `clock_mhz` for primitives, ns; below 0 if nothing is."""
+        self._has_clock()
         return 1e3 / clock_mhz - self.overhead
 
     def fmax(self, stage: float) -> float:
         """Clock in MHz at which a stage with primitives of `stage` ns in series still fits."""
+        self._has_clock()
         return 1e3 / (self.overhead + stage)
+
+    def _has_clock(self) -> None:
+        if self.unit != "ns":
+            raise ValueError(f"family must be one with delays in ns, not {self.name!r}, which knows no clock")
 
 
 def size(net: Net) -> tuple[int, int]:
