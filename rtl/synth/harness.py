@@ -15,12 +15,11 @@ class Harness:
     """Verilog of a harness: every input bit from a register, every output bit into one, all on one clock.
 
     The input registers form a shift register behind the one data pin; those of the outputs are kept though
-    nobody reads them. So the netlist has `inputs + outputs` flip-flops more than the module, and no logic.
+    nobody reads them. So the netlist has `registers` flip-flops more than the module, and no logic.
     """
 
     verilog: str
-    inputs: int
-    outputs: int
+    registers: int
 
 
 def harness(module: Mapping[str, Any], top: str, clock: str, registered: bool) -> Harness:
@@ -67,4 +66,4 @@ module {TOP}(input clk, input serial);
   end
 endmodule
 """
-    return Harness(verilog, inputs, outputs)
+    return Harness(verilog, inputs + outputs)

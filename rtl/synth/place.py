@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fxsim import cache
-from rtl.synth import harness as harness_
 from rtl.synth import mapping, tools
+from rtl.synth.harness import CORE, TOP, Harness, harness
 from rtl.synth.targets import CLASSES, TARGETS, Device, Target, target
 
 
@@ -100,8 +100,10 @@ def fmax(
     for chip in [family.device(device)] if device is not None else _automatic(family):
         core = mapping.run(verilog, top, family, mapping.command(family, chip.name), **options)
         try:
-            bench, registers = _bench(core, family, chip, clock, timeout)
-            _check_size(core, chip, registers)
+            netlist = core.netlist()
+            made = harness(netlist["modules"][top], top, clock, bool(core.ff + core.bram + core.lutram))
+            _check_size(core, chip, made.registers)
+            bench = _join(core, netlist, made, family, chip, timeout)
             found = [_route(bench, family, chip, seed, timeout) for seed in numbers]
         except _DoesNotFit as reason:
             refused.append(f"{family.name} {chip.name}: {reason}")
@@ -109,7 +111,7 @@ def fmax(
         runs = tuple(Route(seed, **_slowest(report)) for seed, report in zip(numbers, found, strict=True))
         return Fmax(
             top=top, target=family.name, device=chip.name, clock=clock, runs=runs,
-            mhz=statistics.median(run.mhz for run in runs), registers=registers, used=found[0]["used"],
+            mhz=statistics.median(run.mhz for run in runs), registers=made.registers, used=found[0]["used"],
             tools=(tools.YOSYS.version, tools.NEXTPNR[family.nextpnr[0]].version),
         )  # fmt: skip
     raise ValueError(f"module {top!r} must fit the device, but: " + "; ".join(refused))
@@ -146,33 +148,33 @@ def _check_size(core: mapping.Synthesis, chip: Device, registers: int) -> None:
         )
 
 
-def _bench(
-    core: mapping.Synthesis, family: Target, chip: Device, clock: str, timeout: float
-) -> tuple[Path, int]:
-    """The entry with the netlist of harness and module, and the number of the harness's flip-flops."""
-    netlist = core.netlist()
-    module = netlist["modules"][core.top]
-    made = harness_.harness(module, core.top, clock, bool(core.ff + core.bram + core.lutram))
+def _join(
+    core: mapping.Synthesis,
+    netlist: dict[str, Any],
+    made: Harness,
+    family: Target,
+    chip: Device,
+    timeout: float,
+) -> Path:
+    """The entry of the cache with the netlist of the harness, mapped, around that of the module, as it is."""
     script = (
-        f"read_verilog harness.v; {mapping.command(family, chip.name)} -top {harness_.TOP}; "
-        f"delete ={harness_.CORE}; read_json core.json; rename {core.top} {harness_.CORE}; "
-        f"hierarchy -check -top {harness_.TOP}; flatten; tee -q -o stat.json stat -json; "
-        f"select -module {harness_.TOP}; write_json -selected bench.json"
+        f"read_verilog harness.v; {mapping.command(family, chip.name)} -top {TOP}; delete ={CORE}; "
+        f"read_json core.json; rename {core.top} {CORE}; hierarchy -check -top {TOP}; flatten; "
+        f"tee -q -o stat.json stat -json; select -module {TOP}; write_json -selected bench.json"
     )
-    core_json = json.dumps(netlist)
-    key = cache.digest(made.verilog, core_json, script, tools.YOSYS.version)
-    registers = made.inputs + made.outputs
-    with cache.entry("bench", key) as draft:
+    text = json.dumps(netlist)
+    with cache.entry("bench", cache.digest(made.verilog, text, script, tools.YOSYS.version)) as draft:
         if not draft.ready:
             (draft.path / "harness.v").write_text(made.verilog, encoding="utf-8")
-            (draft.path / "core.json").write_text(core_json, encoding="utf-8")
-            mapping.yosys(script, harness_.TOP, draft.path, timeout)
+            (draft.path / "core.json").write_text(text, encoding="utf-8")
+            mapping.yosys(script, TOP, draft.path, timeout)
             (draft.path / "core.json").unlink()
             mapping.pack(draft.path / "bench.json")
             stat = json.loads((draft.path / "stat.json").read_text())
             both = mapping.Utilization.of(mapping.cells_of(stat), family)
-            assert all(getattr(both, c) == getattr(core, c) + registers * (c == "ff") for c in CLASSES), both
-        return draft.publish(), registers
+            added = {"ff": made.registers}
+            assert all(getattr(both, c) == getattr(core, c) + added.get(c, 0) for c in CLASSES), both
+        return draft.publish()
 
 
 def _route(bench: Path, family: Target, chip: Device, seed: int, timeout: float) -> dict[str, Any]:
@@ -180,19 +182,19 @@ def _route(bench: Path, family: Target, chip: Device, seed: int, timeout: float)
     tool = tools.NEXTPNR[family.nextpnr[0]]
     arguments = [
         *chip.arguments, *family.nextpnr[1:], "--json", "bench.json", "--report", "report.json",
-        "--log", "nextpnr.log", "--seed", str(seed), "--timing-allow-fail", "-q",
+        "--seed", str(seed), "--timing-allow-fail",
     ]  # fmt: skip
     key = cache.digest(bench.name, arguments, tool.version)
     with cache.entry("place", key) as draft:
         if not draft.ready:
             netlist = draft.path / "bench.json"
             netlist.write_bytes(gzip.decompress((bench / "bench.json.gz").read_bytes()))
-            status, output = tools.run(tool, arguments, folder=draft.path, timeout=timeout)
-            path = draft.path / "nextpnr.log"
-            log = path.read_text(errors="replace") if path.exists() else output
+            # nextpnr tries for hours to place more cells than there are.
+            status, log = tools.run(tool, arguments, folder=draft.path, timeout=timeout, stop=_too_many)
             used = utilisation(log)
             if status:
-                _raise_failure(tool.program, chip, log, used)
+                _raise_failure(tool.program, log, used)
+            (draft.path / "nextpnr.log").write_text(log, encoding="utf-8")
             netlist.unlink()
             (draft.path / "used.json").write_text(json.dumps(used))
         folder = draft.publish()
@@ -207,7 +209,11 @@ def utilisation(log: str) -> dict[str, tuple[int, int]]:
     return {name: (int(used), int(there)) for name, used, there in found if int(used)}
 
 
-def _raise_failure(program: str, chip: Device, log: str, used: Mapping[str, tuple[int, int]]) -> None:
+def _too_many(line: str) -> bool:
+    return any(used > there for used, there in utilisation(line).values())
+
+
+def _raise_failure(program: str, log: str, used: Mapping[str, tuple[int, int]]) -> None:
     over = {k: v for k, v in used.items() if v[0] > v[1]}
     if over:
         raise _DoesNotFit(", ".join(f"{n} of {there} {k}" for k, (n, there) in over.items()))

@@ -89,7 +89,7 @@ class Report:
         """Latency, interval, and what follows from the clock frequency, in words."""
         lines = [f"latency {self.latency} cycles, one sample every {_cycles(self.interval)}"]
         if self.synthesis.other:
-            lines.append(f"{self.synthesis.other} cells of no class: {dict(self.synthesis.cells)}")
+            lines.append(f"{self.synthesis.other} cells of no class, among {dict(self.synthesis.cells)}")
         if self.fmax is not None:
             f = self.fmax
             spread = (

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -66,15 +66,22 @@ NEXTPNR = {
 }
 
 
-def run(tool: Tool, arguments: Sequence[str], *, folder: Path, timeout: float) -> tuple[int, str]:
+def run(
+    tool: Tool,
+    arguments: Sequence[str],
+    *,
+    folder: Path,
+    timeout: float,
+    stop: Callable[[str], bool] | None = None,
+) -> tuple[int, str]:
     """Exit status and output (standard output, then standard error) of the tool, run in `folder`.
 
-    File names among `arguments` must be relative to `folder`: the tools see no other /tmp than their own.
-    Raises ImportError where the tool is missing, TimeoutError after `timeout` seconds. An error or interrupt
-    ends the child.
+    File names among `arguments` must be relative to `folder`: the tools see no other /tmp than their own. A
+    line of output of which `stop` is true ends the tool, with a status that is not 0. Raises ImportError where
+    the tool is missing, TimeoutError after `timeout` seconds. An error or interrupt ends the child.
     """
     tool.check()
-    return _run(tool, arguments, folder, timeout, compiled(tool))
+    return _run(tool, arguments, folder, timeout, compiled(tool), stop)
 
 
 def compiled(tool: Tool) -> Path:
@@ -103,18 +110,23 @@ def _adopt(tool: Tool, folder: Path) -> None:
 
 
 def _run(
-    tool: Tool, arguments: Sequence[str], folder: Path, timeout: float, compiled: Path
+    tool: Tool,
+    arguments: Sequence[str],
+    folder: Path,
+    timeout: float,
+    code: Path,
+    stop: Callable[[str], bool] | None = None,
 ) -> tuple[int, str]:
     # Its temporary folder is in ours, which is removed even where the child was killed.
-    environment = dict(os.environ, TMPDIR=str(folder)) | {YOWASP_CACHE: str(compiled)}
+    environment = dict(os.environ, TMPDIR=str(folder)) | {YOWASP_CACHE: str(code)}
     child = subprocess.Popen(
         tool.command(arguments), cwd=folder, env=environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     deadline = [time.monotonic() + timeout]
-    readers = [Reader(tool, pipe, deadline) for pipe in (child.stdout, child.stderr) if pipe]
+    readers = [Reader(tool, pipe, deadline, stop) for pipe in (child.stdout, child.stderr) if pipe]
     try:
-        while child.poll() is None:
+        while child.poll() is None and not any(reader.stopped for reader in readers):
             if time.monotonic() > deadline[0]:
                 raise TimeoutError(f"{tool.program} must end within {timeout:g} s; it was stopped")
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -132,10 +144,18 @@ def _run(
 class Reader(threading.Thread):
     """Collects one stream; tells when the tool says that it compiles itself, and gives it time for that."""
 
-    def __init__(self, tool: Tool, pipe: IO[bytes], deadline: list[float]) -> None:
+    def __init__(
+        self, tool: Tool, pipe: IO[bytes], deadline: list[float], stop: Callable[[str], bool] | None = None
+    ) -> None:
         super().__init__(daemon=True)
-        self.tool, self.pipe, self.deadline, self.text = tool, pipe, deadline, ""
+        self.tool, self.pipe, self.deadline, self.stop = tool, pipe, deadline, stop
+        self.lines: list[str] = []
+        self.stopped = False
         self.start()
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
 
     def run(self) -> None:
         with self.pipe:
@@ -148,8 +168,9 @@ class Reader(threading.Thread):
                         "(1 to 3 minutes for yosys) ...",
                         file=sys.stderr, flush=True,
                     )  # fmt: skip
-                else:
-                    self.text += text
+                    continue
+                self.lines.append(text)
+                self.stopped |= self.stop is not None and self.stop(text)
 
 
 def tail(text: str) -> str:

@@ -72,7 +72,7 @@ def small_core() -> rtl.Core:
         hidden = (x @ [[3, 5], [-7, 9], [1, 11]]).relu().cast(fxsim.UQ(2, 2, overflow="SAT"))
         return hidden @ [[5], [7]]
 
-    graph = fxsim.trace(net, fxsim.SQ(1, 3), shape=(3,), name="small")
+    graph = fxsim.trace(net, fxsim.SQ(1, 3), shape=(3,), name="tiny_net")
     return rtl.build(graph, max_depth_per_stage=2)
 
 

@@ -66,6 +66,14 @@ def test_a_tool_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(list(folder.iterdir())) == 2  # its temporary folder too is in ours, to be removed with it
 
 
+def test_a_line_that_ends_a_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = fake_tool(tmp_path, monkeypatch, 'print("too many", flush=True)\ntime.sleep(1000)')
+    status, output = tools.run(
+        tool, [], folder=tmp_path, timeout=60, stop=lambda line: line.startswith("too many")
+    )
+    assert status != 0 and output == "too many\n"
+
+
 def test_the_first_start_is_told_and_has_time_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
