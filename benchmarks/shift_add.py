@@ -108,8 +108,8 @@ def budget(case: Case) -> float:
 PEER_COLUMNS = f"{'adders':>8}{'depth':>6}{'bits':>8}{'s':>8}"
 OWN_COLUMNS = f"{'adders':>8}{'gain':>7}{'depth':>6}{'bits':>8}{'s':>8}"
 HEAD = (
-    f"{'':34}{'da4ml':>30}{'alkaid':>30}{'one greedy pass':>37}{'search':>37}\n"
-    f"{'matrix, bits, mode':34}{PEER_COLUMNS * 2}{OWN_COLUMNS * 2}"
+    f"{'':48}{'da4ml':>30}{'alkaid':>30}{'one greedy pass':>37}{'search':>37}\n"
+    f"{'matrix, bits, mode':48}{PEER_COLUMNS * 2}{OWN_COLUMNS * 2}"
 )
 
 
@@ -120,7 +120,7 @@ def label(row: Row) -> str:
 
 def text(row: Row) -> str:
     """Means over the seeds; gain is per cent fewer adders than the better peer's mean."""
-    line = f"{label(row):34}"
+    line = f"{label(row):48}"
     for name in (*PEERS, GREEDY, SEARCH):
         if name not in row.costs:
             continue

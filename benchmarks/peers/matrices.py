@@ -120,13 +120,15 @@ def layers(path: Path) -> tuple[list[Case], list[str]]:
         if file.suffix != ".onnx":
             missing.append(f"{file}: only .onnx files are read")
             continue
-        name = f"{file.parent.name}/{file.stem}" if file.stem.startswith("model.") else file.stem
+        name = (
+            f"{file.parent.name}/{file.stem}" if file.stem.startswith("model.") else file.stem.split(".")[0]
+        )
         count = 0
         for layer, w in _weights(file, missing):
             count += 1
             twin = next((c.family for c in found if np.array_equal(c.matrices[0], w)), None)
             if twin is None:
-                bits = int(abs(w).max()).bit_length() + 1
+                bits = max(int(w.max()), ~int(w.min())).bit_length() + 1
                 found.append(Case(f"{name}:{layer}", w.shape, bits, (0,), (w,)))
             else:
                 missing.append(f"{name}:{layer}: the same matrix as {twin}")
@@ -172,7 +174,7 @@ def _weights(file: Path, missing: list[str]) -> Iterator[tuple[str, Array]]:
         # Gemm (transB) and Conv have the outputs first, MatMul last; a Transpose stands in between at times.
         w = codes.astype(np.int64)
         w = w.reshape(len(w), -1).T if _outputs_first(graph, node.output[0]) else w.reshape(-1, w.shape[-1])
-        yield f"layer{rank}", w
+        yield f"layer{rank}", np.ascontiguousarray(w)  # da4ml and alkaid misread any other memory order
         rank += 1
 
 

@@ -40,9 +40,9 @@ def peers() -> dict[str, Solver]:
 @contextmanager
 def uncached() -> Iterator[None]:
     """Nothing that `rtl.shift_add` solved before is remembered inside, in memory or on disk."""
-    from rtl import shift_add
+    from rtl.shift_add import solver
 
-    for function in vars(shift_add).values():
+    for function in vars(solver).values():
         if hasattr(function, "cache_clear"):
             function.cache_clear()
     before = os.environ.get("FXSIM_CACHE")
