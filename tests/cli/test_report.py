@@ -121,11 +121,11 @@ def test_missing_tools(
 
 
 def test_interrupted(tiny: Path, tmp_path: Path) -> None:
-    process = start("report", str(tiny), "--target", "ecp5", cache=tmp_path / "cache", folder=tmp_path)
-    assert process.stderr is not None
-    while "synthesise" not in process.stderr.readline():
-        pass
-    time.sleep(0.3)
+    cache = tmp_path / "cache"
+    process = start("report", str(tiny), "--target", "ecp5", cache=cache, folder=tmp_path)
+    while len(list(cache.glob("draft-*"))) < 2:  # the netlist's, and within it that of the tool itself
+        assert process.poll() is None, "the command ended early"
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130 and error.splitlines()[-1] == "interrupted"
@@ -133,7 +133,7 @@ def test_interrupted(tiny: Path, tmp_path: Path) -> None:
     # The tools run in sessions of their own; their environment names the folder of this test.
     mark = f"{tools.YOWASP_CACHE}={tmp_path}".encode()
     assert [p for p in Path("/proc").glob("[0-9]*/environ") if mark in _content(p)] == []
-    left = [p.name for p in (tmp_path / "cache").iterdir() if p.suffix != ".lock"]
+    left = [p.name for p in cache.iterdir() if p.suffix != ".lock"]
     assert not [name for name in left if name.startswith(("draft", "synth"))]
 
 
