@@ -51,7 +51,7 @@ def constant_product(nl: Netlist, x: Sequence[Wire], weights: Any) -> list[Wire]
             offset = [o + wire.value * int(c) for o, c in zip(offset, w[i], strict=True)]
     if not live:
         return [nl.const(o) for o in offset]
-    graph = solve(w[live], max_depth=nl.adder_depth)
+    graph = solve(w[live], max_depth=nl.adder_depth, effort="fast")
     wires = [x[i] for i in live]
     ends = graph.intervals([v.lo for v in wires], [v.hi for v in wires])
     for node, bounds in zip(graph.nodes, ends[graph.n_in :], strict=True):

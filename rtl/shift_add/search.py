@@ -1,293 +1,179 @@
-"""Greedy common-subexpression elimination: the most frequent two-term sum becomes a wire, again and again.
+"""Greedy passes from several starts, then destroy and repair under annealing, for as long as is asked for.
 
-A term is a signed, shifted wire in a column; a column is the sum of its terms, first its canonical signed
-digits. For wires a, b the sum a +- (b << d) becomes a wire n, and each match in a column becomes one term n.
-
-Matches are counted over all columns at once: per wire, plus and minus are big integers with one field of bits
-a column, bit i set where the column has the term +-(wire << i). Where a + (b << d) matches, a bit is set in
-plus[a] & (plus[b] >> d) | minus[a] & (minus[b] >> d). The counts of existing pairs only fall, so pairs are
-filed by an old count and counted again when its turn comes, the highest count first.
-
-Depth: a column meets depth D if and only if sum(2**depth(term)) <= 2**D over its terms (Kraft), so a match
-may join wires of unequal depth as long as its column has that much room left.
+The compiled parts are in `rtl.shift_add.compiled`; here it is decided where to start, how long to go on, and
+at what temperature: from `HEAT` adders down to none.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, defaultdict
+import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from .problem import Interval, Problem
-from .result import Adder, AdderGraph, Output, interval_width
+from .compiled import entry
+from .compiled.state import BITS, COST, LEAST, NODES, TERM
+from .compiled.table import SPAN_LIMIT, WIRE_LIMIT
+from .problem import Problem
+from .result import Adder, AdderGraph, Output
 
-# 2**64 over the golden ratio: multiplying by it spreads neighbouring keys (Fibonacci hashing).
-_GOLDEN = 0x9E3779B97F4A7C15
+HEAT = 0.3  # the temperature at the beginning, in adders
+BEST_TRIALS = 200_000
+SLICE = 0.02  # seconds between looks at the clock
+STEPS = 64  # temperatures of a search of a given number of trials
+DEEPEST = 50  # a larger limit binds nothing, and 2**depth must fit in 64 bits
+ENOUGH = 3000  # trials per digit after which a search is over before its time
+TREE_WORK = 50_000_000  # coefficients that may be compared for column differences
+NEAREST = 6  # columns that a column may become the child of, in a trial
 
-_WIRE_BITS = 24
-
-Match = tuple[int, int, int]  # column, shift of wire a, sign of wire a
+Progress = Callable[[float, int], Any]
 
 
-def best_graph(problem: Problem, passes: int = 1, seed: int = 0) -> AdderGraph:
-    """The cheapest graph under the objective of several greedy passes, each with ties of its own.
+def search(
+    problem: Problem, seconds: float = 0, trials: int = 0, seed: int = 0, progress: Progress | None = None
+) -> AdderGraph:
+    """The cheapest graph of a greedy pass and then `trials` trials, or trials for `seconds`, whichever is
+    given.
 
-    Every other pass prefers narrow sums; "bits" takes at least two passes, so it has tried both.
+    progress(fraction done, cost so far) is called now and then; the cost is in adders, or full-adder bits.
     """
-    passes = max(passes, 2) if problem.objective == "bits" else passes
-    graphs = [Greedy(problem, seed + k // 2, narrow=k % 2 == 1).run() for k in range(passes)]
-    return min(graphs, key=lambda graph: (getattr(graph, problem.objective), graph.depth))
+    state, drawing, least, weights, choices = min(
+        (_first(problem, start, seed) for start in _starts(problem)), key=lambda made: made[2][1]
+    )
+    if (trials or seconds) and least[1] > 0:
+        near = entry.relatives(weights, min(NEAREST, problem.n_out)) if weights.size else _NO_NEAR
+        state, term = _prepared(state, least)
+        run = Annealing(state, drawing, weights, near, choices, term, least)
+        run.for_trials(trials, progress) if trials else run.for_seconds(seconds, progress)
+    return _graph(problem, drawing)
 
 
-class Greedy:
-    """One pass over a problem. Of equal counts the newest wires go first, then `seed` decides.
-
-    Newest first grows one subexpression before it starts another: mostly fewer adders than random ties.
-    `narrow` puts the narrowest sum before that.
-    """
-
-    def __init__(self, problem: Problem, seed: int = 0, narrow: bool = False) -> None:
-        self.problem = problem
-        self.narrow = narrow
-        self.salt = (2 * seed + 1) * _GOLDEN
-        self.span = max((shift for column in problem.digits for _, shift, _ in column), default=0) + 1
-        # A field shifted by less than the span must not reach the used half of its neighbour.
-        self.field = 2 * self.span
-        self.wire_at = (2 * self.span).bit_length() + 1
-        self.plus = [0] * problem.n_in
-        self.minus = [0] * problem.n_in
-        self.depth = [0] * problem.n_in
-        self.extent: list[Interval] = list(problem.in_intervals)
-        self.nodes: dict[Adder, int] = {}
-        for c, column in enumerate(problem.digits):
-            for wire, shift, sign in column:
-                (self.plus if sign > 0 else self.minus)[wire] |= 1 << (c * self.field + shift)
-        self.columns = [{self._code(*digit) for digit in column} for column in problem.digits]
-        # A column that has a positive term keeps one, for else it would need a negator; -1: it never had one.
-        self.positives = [sum(sign > 0 for *_, sign in column) or -1 for column in problem.digits]
-        self.last_positive = self._mask(self.positives, 1, 1)
-        self.limit = problem.max_depth
-        self.room = [0 if self.limit is None else (1 << self.limit) - load for load in problem.loads]
-        self.roomy: dict[int, int] = {}
-        self.level = 0
-        self.heap: list[tuple[int, int]] = []
-        self.waiting: defaultdict[int, list[int]] = defaultdict(list)
-        self._count_digits()
-
-    def run(self) -> AdderGraph:
-        for level in range(max(self.waiting, default=0), 1, -1):
-            self.level = level
-            for key in self.waiting.pop(level, ()):
-                self._file(self._count(*self._pair(key)), key)
-            while self.heap:
-                _, key = heapq.heappop(self.heap)
-                pair = self._pair(key)
-                count = self._count(*pair)
-                if count >= level:
-                    matches, flip = self._matches(*pair)
-                    count = len(matches)
-                    if count >= level:
-                        self._replace(*pair, matches, flip)
-                        # What was left to keep a positive term may be worth the wire of the other sign.
-                        count = self._count(*pair)
-                self._file(count, key)
-        return self._sums()
-
-    def _file(self, count: int, key: int) -> None:
-        """Puts a pair where it is looked at again: on the heap of this level or waiting for its own."""
-        if count >= self.level:
-            heapq.heappush(self.heap, (self._tie(key), key))
-        elif count >= 2:
-            self.waiting[count].append(key)
-
-    def _tie(self, key: int) -> int:
-        """Of equal counts the least goes first: the newest wires, then a hash; first of all `narrow`."""
-        a, b, d, opposite = self._pair(key)
-        tie = (((key ^ self.salt) * _GOLDEN >> 40) & 0xFFFF) - (a + b << 16)
-        if self.narrow:
-            base = max(-d, 0)
-            lo, hi = _extent(Adder(a, b, base, base + d, 1, -1 if opposite else 1), self.extent)
-            tie += interval_width(lo, hi) - abs(d) << 64
-        return tie
-
-    # A term is coded so that the key of its pair with a newer term is one xor and one addition away.
-    def _code(self, wire: int, shift: int, sign: int) -> int:
-        return wire << self.wire_at | (self.span - shift) << 1 | (sign < 0)
-
-    def _pair(self, key: int) -> tuple[int, int, int, int]:
-        """key -> (a, b, d, opposite): the sum a + (b << d), a - (b << d) if opposite; b is the newer wire."""
-        a = key >> self.wire_at
-        d = (key >> 1 & (1 << self.wire_at - 1) - 1) - self.span
-        return a & (1 << _WIRE_BITS) - 1, a >> _WIRE_BITS, d, key & 1
-
-    def _mask(self, values: list[int], lo: int, hi: int | None = None) -> int:
-        field = (1 << self.field) - 1
-        columns = (c for c, v in enumerate(values) if v >= lo and (hi is None or v <= hi))
-        return sum(field << c * self.field for c in columns)
-
-    def _overlap(self, a: int, b: int, d: int, opposite: int) -> tuple[int, int]:
-        """Bits where wire a stands positive, and negative, with a fitting b in the same column."""
-        plus, minus = (self.minus[b], self.plus[b]) if opposite else (self.plus[b], self.minus[b])
-        if d >= 0:
-            return self.plus[a] & plus >> d, self.minus[a] & minus >> d
-        return self.plus[a] & plus << -d, self.minus[a] & minus << -d
-
-    def _cost(self, a: int, b: int) -> int:
-        """What a match takes from its column's room, sum(2**depth) after less before; 0 for equal depths."""
-        da, db = self.depth[a], self.depth[b]
-        return (2 << max(da, db)) - (1 << da) - (1 << db)
-
-    def _count(self, a: int, b: int, d: int, opposite: int) -> int:
-        """Matches that can be replaced together, at most: exact but where one column holds several."""
-        plus, minus = self._overlap(a, b, d, opposite)
-        if self.limit is not None and self.depth[a] != self.depth[b]:
-            cost = self._cost(a, b)
-            roomy = self.roomy.get(cost)
-            if roomy is None:
-                roomy = self.roomy[cost] = self._mask(self.room, cost)
-            plus, minus = plus & roomy, minus & roomy
-        count = plus.bit_count() + minus.bit_count()
-        if opposite and count >= 2:
-            last = self.last_positive
-            count -= min((plus & last).bit_count(), (minus & last).bit_count())
-        return count
-
-    def _matches(self, a: int, b: int, d: int, opposite: int) -> tuple[list[Match], bool]:
-        """Matches that can be replaced together, and whether the wire is better b - a than a - b."""
-        plus, minus = self._overlap(a, b, d, opposite)
-        lost, kept = (plus & self.last_positive).bit_count(), (minus & self.last_positive).bit_count()
-        flip = bool(opposite) and (kept, minus.bit_count()) > (lost, plus.bit_count())
-        cost = 0 if self.limit is None else self._cost(a, b)
-        room: dict[int, int] = {}
-        positives: dict[int, int] = {}
-        matches = []
-        bits = plus | minus
-        while bits:
-            low = bits & -bits
-            bits ^= low
-            c, shift = divmod(low.bit_length() - 1, self.field)
-            sign = 1 if plus & low else -1
-            left = positives.get(c, self.positives[c]) + self._gain(sign, opposite, flip)
-            if left == 0 and self.positives[c] > 0:
-                continue
-            if cost:
-                rest = room.get(c, self.room[c]) - cost
-                if rest < 0:
-                    continue
-                room[c] = rest
-            positives[c] = left
-            if a == b:
-                bits &= ~(low << d)
-            matches.append((c, shift, sign))
-        return matches, flip
-
-    @staticmethod
-    def _gain(sign: int, opposite: int, flip: bool) -> int:
-        """Change in a column's positive terms when a match becomes one term."""
-        before = 1 if opposite else 1 + sign
-        return ((-sign if flip else sign) > 0) - before
-
-    def _replace(self, a: int, b: int, d: int, opposite: int, matches: list[Match], flip: bool) -> None:
-        base = max(-d, 0)
-        signs = (1, 1) if not opposite else (-1, 1) if flip else (1, -1)
-        new = self._wire(Adder(a, b, base, base + d, *signs))
-        cost = 0 if self.limit is None else self._cost(a, b)
-        opposed = -1 if opposite else 1
-        for c, shift, sign in matches:
-            for wire, at, s in ((a, shift, sign), (b, shift + d, sign * opposed)):
-                self.columns[c].remove(self._code(wire, at, s))
-                (self.plus if s > 0 else self.minus)[wire] ^= 1 << (c * self.field + at)
-            if self.positives[c] > 0:
-                self.positives[c] += self._gain(sign, opposite, flip)
-                if self.positives[c] == 1:
-                    self.last_positive |= ((1 << self.field) - 1) << c * self.field
-            if cost:
-                self.room[c] -= cost
-        for need in self.roomy if cost else ():
-            self.roomy[need] = self._mask(self.room, need)
-        counts: Counter[int] = Counter()
-        for c, shift, sign in matches:
-            at, s = shift - base, -sign if flip else sign
-            column = self.columns[c]
-            toggle, add = int(s < 0), (new << _WIRE_BITS + self.wire_at) + (at << 1)
-            counts.update([(code ^ toggle) + add for code in column])
-            column.add(self._code(new, at, s))
-            (self.plus if s > 0 else self.minus)[new] |= 1 << (c * self.field + at)
-        for key, count in counts.items():
-            if count >= 2:
-                self._file(count, key)
-
-    def _wire(self, node: Adder) -> int:
-        """The wire of a node, made if there is none yet."""
-        wire = self.nodes.get(node)
-        if wire is None:
-            wire = self.nodes[node] = len(self.depth)
-            self.plus.append(0)
-            self.minus.append(0)
-            self.depth.append(max(self.depth[node.a], self.depth[node.b]) + 1)
-            self.extent.append(_extent(node, self.extent))
-        return wire
-
-    def _count_digits(self) -> None:
-        """Files every pair of digits under its count; per shift d, two matrix products count all pairs."""
-        p = self.problem
-        sign = np.zeros((p.n_in, p.n_out, self.span), np.float32)
-        for c, column in enumerate(p.digits):
-            for wire, shift, s in column:
-                sign[wire, c, shift] = s
-        for d in range(self.span):
-            low = sign[:, :, : self.span - d].reshape(p.n_in, -1)
-            high = sign[:, :, d:].reshape(p.n_in, -1)
-            both, difference = np.abs(low) @ np.abs(high).T, low @ high.T
-            for opposite, twice in enumerate((both + difference, both - difference)):
-                a, b = np.nonzero((twice if d else np.triu(twice, 1)) >= 4)
-                # In int64: a matrix that overflowed it would not fit in memory as `sign`.
-                keys = (b << _WIRE_BITS | a) << self.wire_at | (d + self.span) << 1 | opposite
-                counts = twice[a, b].astype(np.int64) // 2
-                for count in np.unique(counts).tolist():
-                    self.waiting[count] += keys[counts == count].tolist()
-
-    def _sums(self) -> AdderGraph:
-        outputs = tuple(self._sum(c) for c in range(self.problem.n_out))
-        p = self.problem
-        return AdderGraph(p.weights, p.frac, p.in_intervals, tuple(self.nodes), outputs)
-
-    def _sum(self, c: int) -> Output:
-        """Adds the terms of a column, least depth first (Huffman): as shallow as their Kraft sum allows."""
-        terms = []
-        for code in self.columns[c]:
-            wire, shift = code >> self.wire_at, self.span - (code >> 1 & (1 << self.wire_at - 1) - 1)
-            terms.append(self._term(wire, shift, -1 if code & 1 else 1))
-        if not terms:
-            return Output(None, 0, 1)
-        if self.positives[c] < 0:
-            terms.append((0, -1, -1, 0, 1))
-        heapq.heapify(terms)
-        while len(terms) > 1:
-            first, second = heapq.heappop(terms), heapq.heappop(terms)
-            if first[2] < 0:
-                # 0 - t as t - 2t: the same width as a negator, and a node like any other.
-                _, _, wire, shift, _ = second
-                heapq.heappush(terms, self._term(self._wire(Adder(wire, wire, 0, 1, 1, -1)), shift, 1))
-                continue
-            (wire_a, shift_a, sign_a), (wire_b, shift_b, sign_b) = sorted((first[2:], second[2:]))
-            base, sign = min(shift_a, shift_b), max(sign_a, sign_b)
-            node = Adder(wire_a, wire_b, shift_a - base, shift_b - base, sign * sign_a, sign * sign_b)
-            heapq.heappush(terms, self._term(self._wire(node), base, sign))
-        _, _, wire, shift, sign = terms[0]
-        return Output(wire, shift, sign)
-
-    def _term(self, wire: int, shift: int, sign: int) -> tuple[int, int, int, int, int]:
-        return self.depth[wire], interval_width(*self.extent[wire]) + shift, wire, shift, sign
+_NO_NEAR = np.zeros((0, 0, 4), np.int64)
+_NO_WEIGHTS = np.zeros((0, 0), np.int64)
 
 
-def _extent(node: Adder, extent: list[Interval]) -> Interval:
-    """An interval that holds the node: exact for independent operands, else a superset."""
-    (la, ha), (lb, hb) = extent[node.a], extent[node.b]
-    la, ha, lb, hb = la << node.shift_a, ha << node.shift_a, lb << node.shift_b, hb << node.shift_b
-    if node.sign_a < 0:
-        la, ha = -ha, -la
-    if node.sign_b < 0:
-        lb, hb = -hb, -lb
-    return la + lb, ha + hb
+def _starts(problem: Problem) -> list[float | None]:
+    """None, the columns themselves, and where depth is free column differences: what a parent costs, in
+    adders."""
+    n, m = problem.weights.shape
+    free = problem.max_depth is None and problem.narrow and not any(problem.offsets)
+    free = free and m > 1 and n * m * m <= TREE_WORK and all(w is None for w in problem.wraps)
+    return [None, 0.5, 2.0] if free else [None]
+
+
+def _first(problem: Problem, extra: float | None, seed: int) -> tuple[Any, ...]:
+    """(state, drawing, [cost in the state, cost of the drawing], weights if columns may differ, codings)."""
+    n, m = problem.weights.shape
+    digits, parents = problem.digits, np.full(m, -1, np.int64)
+    trees = len(_starts(problem)) > 1
+    weights = problem.weights.array.astype(np.int64) if trees else _NO_WEIGHTS
+    rows = n + len(problem.constants)
+    if extra is not None:
+        near = entry.relatives(weights, m)
+        digits, parents = entry.tree_digits(digits, weights, near, int(256 * extra), rows)
+    span = int(digits[:, 2].max(initial=0)) + (5 if trees else 2)
+    count = len(digits)
+    longest = int(np.bincount(digits[:, 0], minlength=m).max()) + 2
+    if trees:
+        longest = max(longest, n * ((span + 2) // 2) + 2)
+        count = 2 * count + longest
+    if span >= SPAN_LIMIT or rows + m + count >= WIRE_LIMIT:
+        raise ValueError(
+            f"W must have fewer than {WIRE_LIMIT} signed digits, at shifts below {SPAN_LIMIT}, not"
+            f" {len(digits)} at shifts up to {span}: split the matrix"
+        )
+    ends = [*problem.in_intervals, *((v, v) for v in problem.constants), *((0, 0),) * m]
+    lo, hi = np.array([_real(a) for a, _ in ends]), np.array([_real(b) for _, b in ends])
+    for c in range(m) if trees else ():
+        column, low, high = weights[:, c], lo[:n], hi[:n]
+        lo[rows + c] = (np.minimum(column * low, column * high)).sum()
+        hi[rows + c] = (np.maximum(column * low, column * high)).sum()
+    limit = -1 if problem.max_depth is None else min(problem.max_depth, DEEPEST)
+    state, drawing, least = entry.first(
+        lo, hi, n, m, span, count + 8, longest, digits, parents, limit, int(problem.objective == "bits"),
+        1 + 2 * seed, seed,
+    )  # fmt: skip
+    return state, drawing, least, weights, entry.other_forms(digits, n)
+
+
+def _real(value: int) -> float:
+    """As a float, for widths only: beyond its range the largest."""
+    return float(max(min(value, 1 << 1000), -(1 << 1000)))
+
+
+def _prepared(state: Any, least: Any) -> tuple[Any, int]:
+    """The state with a table of its pairs, a heap and a journal; and what a term of a column costs in it."""
+    g, counts = state.g, state.c_count.astype(np.int64)
+    nodes = int(state.w_cost[state.w_list[: g[NODES]]].sum())
+    sums = int(g[COST]) - nodes  # adders of columns: a term costs 1 until here
+    if g[BITS]:
+        g[TERM] = max(1, round((int(least[1]) - nodes) / max(sums, 1)))
+        g[LEAST] = max(1, g[TERM] // 2)
+        g[COST] = nodes + sums * g[TERM]
+        least[0] = g[COST]
+    pairs = int((counts * counts).sum()) // 2
+    # A trial may bring back much that was merged: room for several times the pairs, and for whole columns.
+    size = 1 << max(
+        12, (4 * pairs + 16 * int(counts.max(initial=1)) ** 2 + 4 * len(state.t_col)).bit_length()
+    )
+    queue, journal = 1 << 16, 1 << 15
+    state = state._replace(
+        h_key=np.full(size, -1, np.int64), h_count=np.zeros(size, np.int32), h_node=np.full(size, -1, np.int32),
+        q_rank=np.zeros(queue, np.int64), q_key=np.zeros(queue, np.int64), journal=np.zeros((journal, 8), np.int32),
+    )  # fmt: skip
+    entry.count_all(state)
+    return state, int(g[TERM])
+
+
+class Annealing:
+    """A search under way; the temperature falls from HEAT terms to (almost) nothing as it goes on."""
+
+    def __init__(
+        self, state: Any, drawing: Any, weights: Any, near: Any, choices: Any, term: int, least: Any
+    ) -> None:
+        self.parts = (state, drawing, weights, near, choices)
+        self.heat = HEAT * term
+        self.enough = ENOUGH * len(state.t_col)
+        self.least = least
+
+    def _some(self, trials: int, done: float) -> None:
+        entry.anneal(*self.parts, trials, max(self.heat * (1 - done), 1e-3), self.least)
+
+    def for_trials(self, trials: int, progress: Progress | None) -> None:
+        for k in range(STEPS):
+            self._some(trials * (k + 1) // STEPS - trials * k // STEPS, k / STEPS)
+            if progress is not None:
+                progress((k + 1) / STEPS, int(self.least[1]))
+
+    def for_seconds(self, seconds: float, progress: Progress | None) -> None:
+        begin = now = time.perf_counter()
+        count, made, done = 32, 0, 0.0
+        while done < 1:
+            self._some(count, done)
+            made += count
+            last, now = now, time.perf_counter()
+            done = min(1.0, max((now - begin) / seconds, made / self.enough))
+            # Towards slices of SLICE seconds, or a fiftieth of a short search.
+            count = max(1, min(4 * count, int(count * min(SLICE, seconds / 50) / max(now - last, 1e-6))))
+            if progress is not None:
+                progress(done, int(self.least[1]))
+
+
+def _graph(problem: Problem, drawing: Any) -> AdderGraph:
+    """The drawing as a graph; equal nodes are one."""
+    first = problem.n_in + len(problem.constants)
+    place = list(range(first))
+    made: dict[Adder, int] = {}
+    for row in drawing.final[: drawing.size[2]].tolist():
+        row[0], row[1] = place[row[0]], place[row[1]]
+        node = Adder(*row)
+        place.append(made.setdefault(node, first + len(made)))
+    outputs = tuple(
+        Output(None, 0, 1) if wire < 0 else Output(place[wire], shift, 1)
+        for wire, shift in drawing.final_outputs.tolist()
+    )
+    return AdderGraph(
+        problem.weights, problem.frac, problem.in_intervals, tuple(made), outputs, problem.constants,
+        problem.offsets, problem.wraps,
+    )  # fmt: skip

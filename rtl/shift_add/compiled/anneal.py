@@ -1,0 +1,146 @@
+"""Destroy and repair under annealing: nodes, columns, codings are taken apart, repaired, kept or undone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .drawing import draw
+from .moves import begin, dissolve, put, repair, rollback, split, strengthen, take
+from .nodes import key_of
+from .state import (
+    COST,
+    FIRST_NODE,
+    FULL,
+    JOURNAL,
+    NODES,
+    RECORD,
+    SPAN,
+    WEAK,
+    below,
+    random_bits,
+)
+from .table import count_up, key_on, pair_key
+from .terms import term_at
+from .tree import reparent, rip
+
+NODES_AT_ONCE = 3  # a trial dissolves, or recodes, one to so many
+
+
+@njit(_nrt=False)
+def count_all(s):
+    """The table of all pairs and nodes."""
+    for c in range(s.c_count.shape[0]):
+        for x in range(s.c_count[c]):
+            t = s.c_terms[c, x]
+            for y in range(x):
+                o = s.c_terms[c, y]
+                count_up(
+                    s,
+                    pair_key(s.t_wire[o], s.t_shift[o], s.t_sign[o], s.t_wire[t], s.t_shift[t], s.t_sign[t]),
+                )
+    for k in range(s.g[NODES]):
+        w = s.w_list[k]
+        key_on(s, key_of(s, w), w)
+
+
+@njit(_nrt=False)
+def expose(s, c, i):
+    """Split terms of column c until input i stands alone in it."""
+    row = np.int64(1) << (i & 63)
+    k = 0
+    while k < s.c_count[c] and not s.g[FULL]:
+        t = s.c_terms[c, k]
+        w = s.t_wire[t]
+        if w >= s.g[FIRST_NODE] and s.w_rows[w] & row:
+            split(s, t)
+        else:
+            k += 1
+
+
+@njit(_nrt=False)
+def recode(s, c, i):
+    """Another signed-digit form of input i in column c: 2**(k+2) - 2**k for 2**(k+1) + 2**k, or back."""
+    g = s.g
+    expose(s, c, i)
+    found = 0
+    x = y = -1
+    for k in range(s.c_count[c]):
+        t = s.c_terms[c, k]
+        if s.t_wire[t] != i:
+            continue
+        shift, sign = s.t_shift[t], s.t_sign[t]
+        up1, up2 = term_at(s, c, i, shift + 1), term_at(s, c, i, shift + 2)
+        u = -1
+        if up1 < 0 and up2 >= 0 and s.t_sign[up2] != sign:
+            u = up2
+        elif up1 >= 0 and up2 < 0 and s.t_sign[up1] == sign and shift + 2 < g[SPAN]:
+            u = up1
+        if u >= 0:
+            found += 1
+            if below(g, found) == 0:
+                x, y = t, u
+    if found == 0:
+        return
+    high, sign, low = s.t_shift[y], s.t_sign[y], s.t_shift[x]
+    # A column may pass below its room for a moment, as it may between a take and a put; no term changes
+    # depth.
+    take(s, x)
+    take(s, y)
+    if high == low + 2:
+        put(s, c, i, low, sign)
+        put(s, c, i, low + 1, sign)
+    else:
+        put(s, c, i, low, -sign)
+        put(s, c, i, low + 2, sign)
+
+
+@njit(_nrt=False)
+def _trial(s, weights, near, choices, temperature):
+    """One destroy and repair; whether it was kept."""
+    g = s.g
+    before = g[COST]
+    begin(s)
+    kind = below(g, 16)
+    if kind == 0 and near.shape[0] > 0:
+        c, k = below(g, near.shape[0]), below(g, near.shape[1])
+        if near[c, k, 0] > -2:
+            reparent(s, weights, c, near[c, k, 0], near[c, k, 1], near[c, k, 2])
+    elif kind < 3:
+        rip(s, below(g, s.c_count.shape[0]), 64)
+    elif kind < 7 and choices.shape[0] > 0:
+        for _ in range(1 + below(g, NODES_AT_ONCE)):
+            k = below(g, choices.shape[0])
+            if not g[FULL]:
+                recode(s, choices[k, 0], choices[k, 1])
+    else:
+        for _ in range(1 + below(g, NODES_AT_ONCE)):
+            if g[NODES] > 0 and not g[FULL]:
+                dissolve(s, s.w_list[below(g, g[NODES])])
+    strengthen(s)
+    repair(s)
+    while g[WEAK] > 0 and not g[FULL]:
+        strengthen(s)
+        repair(s)
+    change = g[COST] - before
+    if g[FULL] or (change > 0 and random_bits(g) >= 4294967296.0 * np.exp(-change / temperature)):
+        rollback(s)
+        return False
+    g[JOURNAL] = 0
+    g[RECORD] = 0
+    return True
+
+
+@njit(_nrt=False)
+def anneal(s, drawing, weights, near, choices, trials, temperature, least):
+    """`trials` trials; a state of less cost than least[0] is drawn if that betters the drawing's cost
+    least[1]."""
+    g = s.g
+    kept = 0
+    for _ in range(trials):
+        if _trial(s, weights, near, choices, temperature):
+            kept += 1
+            if g[COST] < least[0]:
+                least[0] = g[COST]
+                draw(s, drawing, least)
+    return kept

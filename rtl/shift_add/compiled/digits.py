@@ -1,0 +1,65 @@
+"""Canonical signed digits of a matrix as rows of terms, and the coefficients with other forms as short."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit
+def matrix_digits(weights, drop):
+    """Rows (column, row, shift, sign), column by column; digits at shifts from drop[column] on are left
+    out."""
+    n, m = weights.shape
+    total = 0
+    for c in range(m):
+        for i in range(n):
+            x = weights[i, c] ^ (3 * weights[i, c])
+            while x != 0:
+                x &= x - 1
+                total += 1
+    out = np.zeros((total, 4), np.int64)
+    e = 0
+    for c in range(m):
+        for i in range(n):
+            v, shift = weights[i, c], 0
+            while v != 0 and shift < drop[c]:
+                if v & 1:
+                    digit = 2 - (v & 3)
+                    out[e, 0], out[e, 1], out[e, 2], out[e, 3] = c, i, shift, digit
+                    e += 1
+                    v -= digit
+                v >>= 1
+                shift += 1
+    return out[:e]
+
+
+@njit
+def other_forms(digits, n_in):
+    """(column, input) of the coefficients with 2**(k+2) - 2**k in their digits, which is also 2**(k+1) +
+    2**k."""
+    out = np.zeros((digits.shape[0], 2), np.int64)
+    n = 0
+    for k in range(1, digits.shape[0]):
+        c, i = digits[k, 0], digits[k, 1]
+        if (
+            digits[k - 1, 0] == c and digits[k - 1, 1] == i and i < n_in
+            and digits[k, 2] - digits[k - 1, 2] == 2 and digits[k, 3] != digits[k - 1, 3]
+            and (n == 0 or out[n - 1, 0] != c or out[n - 1, 1] != i)
+        ):  # fmt: skip
+            out[n, 0], out[n, 1] = c, i
+            n += 1
+    return out[:n]
+
+
+@njit
+def loads(digits, columns):
+    """Per column, the Kraft sum of its digits: their number, one more if none is positive."""
+    out, plus = np.zeros(columns, np.int64), np.zeros(columns, np.int64)
+    for k in range(digits.shape[0]):
+        out[digits[k, 0]] += 1
+        plus[digits[k, 0]] += digits[k, 3] > 0
+    for c in range(columns):
+        if out[c] > 0 and plus[c] == 0:
+            out[c] += 1
+    return out

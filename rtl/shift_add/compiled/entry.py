@@ -1,0 +1,91 @@
+"""What Python calls, compiled once and kept in Numba's cache on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from . import anneal as annealing
+from . import digits as signed_digits
+from . import drawing as drawings
+from . import greedy as greedy_pass
+from . import tree as trees
+from .state import BITS, COST, make_state
+
+
+def _content() -> str:
+    """Digest of this package: Numba looks at one file only, and would keep code of the others that has
+    changed."""
+    sha = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
+def _entries(content: str) -> tuple[Any, ...]:
+    # A value that a function closes over is part of its key in the cache.
+
+    @njit(cache=True)
+    def first(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed):
+        """State and drawing after one greedy pass, and (cost in the state, cost of the drawing)."""
+        content  # noqa: B018
+        s = make_state(lo, hi, n_in, n_cols, span, terms, longest, seed)
+        s.g[BITS] = bits
+        greedy_pass.load(s, digits, limit)
+        for c in range(n_cols):
+            s.c_parent[c] = parents[c]
+        greedy_pass.greedy(s, salt)
+        d = drawings.make_drawing(s)
+        least = np.full(2, 1 << 60, np.int64)
+        drawings.draw(s, d, least)
+        least[0] = s.g[COST]
+        return s, d, least
+
+    @njit(cache=True)
+    def anneal(s, d, weights, near, choices, trials, temperature, least):
+        content  # noqa: B018
+        return annealing.anneal(s, d, weights, near, choices, trials, temperature, least)
+
+    @njit(cache=True)
+    def count_all(s):
+        content  # noqa: B018
+        annealing.count_all(s)
+
+    @njit(cache=True)
+    def matrix_digits(weights, drop):
+        content  # noqa: B018
+        return signed_digits.matrix_digits(weights, drop)
+
+    @njit(cache=True)
+    def other_forms(digits, n_in):
+        content  # noqa: B018
+        return signed_digits.other_forms(digits, n_in)
+
+    @njit(cache=True)
+    def loads(digits, columns):
+        content  # noqa: B018
+        return signed_digits.loads(digits, columns)
+
+    @njit(cache=True)
+    def relatives(weights, count):
+        content  # noqa: B018
+        return trees.relatives(weights, count)
+
+    @njit(cache=True)
+    def tree_digits(digits, weights, near, extra, first_sum):
+        content  # noqa: B018
+        place = trees.spanning_tree(near, extra)
+        parents = np.full(weights.shape[1], -1, np.int64)
+        for c in range(weights.shape[1]):
+            if place[c] >= 0:
+                parents[c] = near[c, place[c], 0]
+        return trees.tree_digits(digits, weights, near, place, first_sum), parents
+
+    return first, anneal, count_all, matrix_digits, other_forms, loads, relatives, tree_digits
+
+
+first, anneal, count_all, matrix_digits, other_forms, loads, relatives, tree_digits = _entries(_content())
