@@ -241,9 +241,8 @@ class AdderGraph:
                 both = zip([*column, offset], [*wanted[c], self.offsets[c]], strict=True)
                 right = all((v - w) & (1 << bits) - 1 == 0 for v, w in both)
             if not right:
-                raise ArithmeticError(
-                    f"column {c} of the adder graph is {column} + {offset}, not {wanted[c]} + {self.offsets[c]}"
-                )
+                is_not = f"{column} + {offset}, not {wanted[c]} + {self.offsets[c]}"
+                raise ArithmeticError(f"column {c} of the adder graph is {is_not}")
         return self
 
     def run(self, x: Any) -> Array:

@@ -119,8 +119,9 @@ def _prepared(state: Any, least: Any) -> tuple[Any, int]:
     )
     queue, journal = 1 << 16, 1 << 15
     state = state._replace(
-        h_key=np.full(size, -1, np.int64), h_count=np.zeros(size, np.int32), h_node=np.full(size, -1, np.int32),
-        q_rank=np.zeros(queue, np.int64), q_key=np.zeros(queue, np.int64), journal=np.zeros((journal, 8), np.int32),
+        h_key=np.full(size, -1, np.int64), h_count=np.zeros(size, np.int32),
+        h_node=np.full(size, -1, np.int32), q_rank=np.zeros(queue, np.int64),
+        q_key=np.zeros(queue, np.int64), journal=np.zeros((journal, 8), np.int32),
     )  # fmt: skip
     entry.count_all(state)
     return state, int(g[TERM])

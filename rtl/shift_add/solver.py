@@ -1,5 +1,4 @@
-"""The public calls: one matrix or many, effort in words, seconds or trials, answers kept in memory and on
-disk."""
+"""The public calls: one matrix or many, effort in words, seconds or trials, answers kept and found again."""
 
 from __future__ import annotations
 

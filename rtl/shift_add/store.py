@@ -1,5 +1,4 @@
-"""Answers of the search on disk, found again by what was asked; a file that does not check is searched
-again."""
+"""Answers of the search on disk, found by what was asked; a file that does not check is searched again."""
 
 from __future__ import annotations
 
@@ -19,8 +18,8 @@ _FILE = "adders.json"
 def stored(problem: Problem, effort: tuple[Any, ...], search: Callable[[], AdderGraph]) -> AdderGraph:
     """The graph kept for this problem and effort, else that of `search`, which is then kept."""
     key = cache.digest(
-        VERSION, problem.weights.array.shape, problem.weights.array.tolist(), problem.frac, problem.in_intervals,
-        problem.max_depth, problem.objective, problem.offsets, problem.wraps, effort,
+        VERSION, problem.weights.array.shape, problem.weights.array.tolist(), problem.frac,
+        problem.in_intervals, problem.max_depth, problem.objective, problem.offsets, problem.wraps, effort,
     )  # fmt: skip
     with cache.entry("adders", key) as draft:
         if draft.ready:
