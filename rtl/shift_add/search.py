@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from .compiled import entry
-from .compiled.state import BITS, COST, LEAST, NODES, TERM
+from .compiled.state import TERM
 from .compiled.table import SPAN_LIMIT, WIRE_LIMIT
 from .problem import Problem
 from .result import Adder, AdderGraph, Output
 
 HEAT = 0.3  # the temperature at the beginning, in adders
+FINE, FINE_HEAT = 0.4, 0.2  # under "bits", the share of the search in bits, and its temperature in terms
 BEST_TRIALS = 200_000
 SLICE = 0.02  # seconds between looks at the clock
 STEPS = 64  # temperatures of a search of a given number of trials
@@ -36,16 +37,24 @@ def search(
     """The cheapest graph of a greedy pass and then `trials` trials, or trials for `seconds`, whichever is
     given.
 
-    progress(fraction done, cost so far) is called now and then; the cost is in adders, or full-adder bits.
+    progress(fraction done, cost so far) is called now and then; the cost is in adders, and under "bits" the
+    call begins again from 0, in full-adder bits, for the last part of the search.
     """
     state, drawing, least, weights, choices = min(
         (_first(problem, start, seed) for start in _starts(problem)), key=lambda made: made[2][1]
     )
     if (trials or seconds) and least[1] > 0:
         near = entry.relatives(weights, min(NEAREST, problem.n_out)) if weights.size else _NO_NEAR
-        state, term = _prepared(state, least)
-        run = Annealing(state, drawing, weights, near, choices, term, least)
-        run.for_trials(trials, progress) if trials else run.for_seconds(seconds, progress)
+        run = Annealing(_prepared(state), drawing, weights, near, choices, least, progress)
+        # Bits differ too finely to lead a search from far: adders do, and bits take over near the end.
+        both = problem.objective == "bits"
+        shares = ((0, HEAT, 1 - FINE), (1, FINE_HEAT, FINE)) if both else ((0, HEAT, 1.0),)
+        for bits, heat, share in shares:
+            entry.reprice(run.state, drawing, bits, least)
+            if trials:
+                run.for_trials(round(trials * share), heat)
+            else:
+                run.for_seconds(seconds * share, heat)
     return _graph(problem, drawing)
 
 
@@ -102,63 +111,57 @@ def _real(value: int) -> float:
     return float(max(min(value, 1 << 1000), -(1 << 1000)))
 
 
-def _prepared(state: Any, least: Any) -> tuple[Any, int]:
-    """The state with a table of its pairs, a heap and a journal; and what a term of a column costs in it."""
-    g, counts = state.g, state.c_count.astype(np.int64)
-    nodes = int(state.w_cost[state.w_list[: g[NODES]]].sum())
-    sums = int(g[COST]) - nodes  # adders of columns: a term costs 1 until here
-    if g[BITS]:
-        g[TERM] = max(1, round((int(least[1]) - nodes) / max(sums, 1)))
-        g[LEAST] = max(1, g[TERM] // 2)
-        g[COST] = nodes + sums * g[TERM]
-        least[0] = g[COST]
+def _prepared(state: Any) -> Any:
+    """The state with a table of its pairs, a heap and a journal."""
+    counts = state.c_count.astype(np.int64)
     pairs = int((counts * counts).sum()) // 2
     # A trial may bring back much that was merged: room for several times the pairs, and for whole columns.
-    size = 1 << max(
-        12, (4 * pairs + 16 * int(counts.max(initial=1)) ** 2 + 4 * len(state.t_col)).bit_length()
-    )
-    queue, journal = 1 << 16, 1 << 15
+    wanted = 4 * pairs + 16 * int(counts.max(initial=1)) ** 2 + 4 * len(state.t_col)
+    size, queue, journal = 1 << max(12, wanted.bit_length()), 1 << 16, 1 << 15
     state = state._replace(
         h_key=np.full(size, -1, np.int64), h_count=np.zeros(size, np.int32),
         h_node=np.full(size, -1, np.int32), q_rank=np.zeros(queue, np.int64),
         q_key=np.zeros(queue, np.int64), journal=np.zeros((journal, 8), np.int32),
     )  # fmt: skip
     entry.count_all(state)
-    return state, int(g[TERM])
+    return state
 
 
 class Annealing:
-    """A search under way; the temperature falls from HEAT terms to (almost) nothing as it goes on."""
+    """A search under way; in each run the temperature falls from `heat` terms to (almost) nothing."""
 
     def __init__(
-        self, state: Any, drawing: Any, weights: Any, near: Any, choices: Any, term: int, least: Any
+        self, state: Any, drawing: Any, weights: Any, near: Any, choices: Any, least: Any, progress: Any
     ) -> None:
+        self.state, self.least = state, least
         self.parts = (state, drawing, weights, near, choices)
-        self.heat = HEAT * term
         self.enough = ENOUGH * len(state.t_col)
-        self.least = least
+        self.progress = progress
 
-    def _some(self, trials: int, done: float) -> None:
-        entry.anneal(*self.parts, trials, max(self.heat * (1 - done), 1e-3), self.least)
+    def _some(self, trials: int, heat: float, done: float) -> None:
+        temperature = heat * int(self.state.g[TERM]) * (1 - done)
+        entry.anneal(*self.parts, trials, max(temperature, 1e-3), self.least)
 
-    def for_trials(self, trials: int, progress: Progress | None) -> None:
+    def _tell(self, done: float) -> None:
+        if self.progress is not None:
+            self.progress(done, int(self.least[1]))
+
+    def for_trials(self, trials: int, heat: float) -> None:
         for k in range(STEPS):
-            self._some(trials * (k + 1) // STEPS - trials * k // STEPS, k / STEPS)
-            if progress is not None:
-                progress((k + 1) / STEPS, int(self.least[1]))
+            self._some(trials * (k + 1) // STEPS - trials * k // STEPS, heat, k / STEPS)
+            self._tell((k + 1) / STEPS)
 
-    def for_seconds(self, seconds: float, progress: Progress | None) -> None:
+    def for_seconds(self, seconds: float, heat: float) -> None:
         begin = now = time.perf_counter()
         count, made, done = 32, 0, 0.0
         while done < 1:
-            self._some(count, done)
+            self._some(count, heat, done)
             made += count
             last, now = now, time.perf_counter()
             done = min(1.0, max((now - begin) / seconds, made / self.enough))
             # Towards slices of SLICE seconds, or a fiftieth of a short search.
             count = max(1, min(4 * count, int(count * min(SLICE, seconds / 50) / max(now - last, 1e-6))))
-            if progress is not None:
-                progress(done, int(self.least[1]))
+            self._tell(done)
 
 
 def _graph(problem: Problem, drawing: Any) -> AdderGraph:

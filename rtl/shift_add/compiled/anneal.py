@@ -7,15 +7,18 @@ from numba import njit
 
 from .drawing import draw
 from .moves import begin, dissolve, put, repair, rollback, split, strengthen, take
-from .nodes import key_of
+from .nodes import key_of, node_cost
 from .state import (
+    BITS,
     COST,
     FIRST_NODE,
     FULL,
     JOURNAL,
+    LEAST,
     NODES,
     RECORD,
     SPAN,
+    TERM,
     WEAK,
     below,
     random_bits,
@@ -42,6 +45,33 @@ def count_all(s):
     for k in range(s.g[NODES]):
         w = s.w_list[k]
         key_on(s, key_of(s, w), w)
+
+
+@njit(_nrt=False)
+def reprice(s, drawing, bits, least):
+    """Cost in adders or in full-adder bits from here on; the present state becomes the drawing.
+
+    In bits a node costs its own, and a term of a column what the adders of the columns come to on average.
+    """
+    g = s.g
+    g[BITS] = bits
+    nodes, sums = np.int64(0), np.int64(0)
+    for k in range(g[NODES]):
+        w = s.w_list[k]
+        n = s.node
+        s.w_cost[w] = node_cost(s, n[w, 0], n[w, 1], n[w, 2], n[w, 3], n[w, 4], n[w, 5])
+        nodes += s.w_cost[w]
+    for c in range(s.c_count.shape[0]):
+        if s.c_count[c] > 0:
+            sums += s.c_count[c] - 1 + (1 if s.c_plus[c] == 0 else 0)
+    least[1] = np.int64(1) << 60
+    draw(s, drawing, least)
+    g[TERM], g[LEAST] = 1, 1
+    if bits and sums > 0:
+        g[TERM] = max(1, (2 * (least[1] - nodes) + sums) // (2 * sums))
+        g[LEAST] = max(1, g[TERM] // 2)
+    g[COST] = nodes + sums * g[TERM]
+    least[0] = g[COST]
 
 
 @njit(_nrt=False)

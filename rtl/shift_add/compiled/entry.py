@@ -56,6 +56,11 @@ def _entries(content: str) -> tuple[Any, ...]:
         annealing.count_all(s)
 
     @njit(cache=True)
+    def reprice(s, d, bits, least):
+        content  # noqa: B018
+        annealing.reprice(s, d, bits, least)
+
+    @njit(cache=True)
     def matrix_digits(weights, drop):
         content  # noqa: B018
         return signed_digits.matrix_digits(weights, drop)
@@ -85,7 +90,8 @@ def _entries(content: str) -> tuple[Any, ...]:
                 parents[c] = near[c, place[c], 0]
         return trees.tree_digits(digits, weights, near, place, first_sum), parents
 
-    return first, anneal, count_all, matrix_digits, other_forms, loads, relatives, tree_digits
+    return first, anneal, count_all, reprice, matrix_digits, other_forms, loads, relatives, tree_digits
 
 
-first, anneal, count_all, matrix_digits, other_forms, loads, relatives, tree_digits = _entries(_content())
+_compiled = _entries(_content())
+first, anneal, count_all, reprice, matrix_digits, other_forms, loads, relatives, tree_digits = _compiled
