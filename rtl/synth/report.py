@@ -135,14 +135,14 @@ def report(
 
     Raises what `synthesize` and `fmax` raise; TypeError for options beside a core.
     """
-    core = _core(design, options)
     family = check(target, device=device, fmax=fmax, seeds=seeds)
+    core = _core(design, options)
     verilog = core.verilog()
     found = synthesize(verilog, core.top, family, device=device, timeout=timeout)
-    parts = _layers(core, family, device=device, timeout=timeout) if layers else []
     timed = None
-    if fmax:
+    if fmax:  # before the layers: it may end in an error
         timed = _fmax(verilog, core.top, family, device=device, seeds=seeds, timeout=timeout)
+    parts = _layers(core, family, device=device, timeout=timeout) if layers else []
     return Report(
         top=core.top, target=family.name, adders=core.adders, depth=float(core.depth),
         registers=core.registers, stages=core.plan.stages, latency=core.latency,

@@ -120,9 +120,10 @@ def test_missing_tools(
     assert "pip install 'fxsim-hdl[synth]'" in found["error"]
 
 
-def test_interrupted(tiny: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    process = start("report", str(tiny), "--target", "ecp5", cache=cache, folder=tmp_path)
+def test_interrupted(tmp_path: Path) -> None:
+    cache, model = tmp_path / "cache", tmp_path / "one.fxs"
+    fxsim.trace(lambda x: x + 1, fxsim.SQ(4, 0)).save(model)  # no product: its search would fill the cache
+    process = start("report", str(model), "--target", "ecp5", cache=cache, folder=tmp_path)
     while len(list(cache.glob("draft-*"))) < 2:  # the netlist's, and within it that of the tool itself
         assert process.poll() is None, "the command ended early"
         time.sleep(0.05)
