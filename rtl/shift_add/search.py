@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .compiled import entry
-from .compiled.state import TERM
+from .compiled.state import FORMS, TERM
 from .compiled.table import SPAN_LIMIT, WIRE_LIMIT
 from .problem import Problem
 from .result import Adder, AdderGraph, Output
@@ -83,7 +83,9 @@ def _first(problem: Problem, extra: float | None, seed: int) -> tuple[Any, ...]:
         digits, parents = entry.tree_digits(digits, weights, near, int(256 * extra), rows)
     span = int(digits[:, 2].max(initial=0)) + (5 if trees else 2)
     count = len(digits)
-    longest = int(np.bincount(digits[:, 0], minlength=m).max()) + 2
+    # Recoding may take more digits than the canonical form.
+    longest = int(np.bincount(digits[:, 0], minlength=m).max())
+    longest += longest // 4 + 2
     if trees:
         longest = max(longest, n * ((span + 2) // 2) + 2)
         count = 2 * count + longest
@@ -100,10 +102,12 @@ def _first(problem: Problem, extra: float | None, seed: int) -> tuple[Any, ...]:
         hi[rows + c] = (np.maximum(column * low, column * high)).sum()
     limit = -1 if problem.max_depth is None else min(problem.max_depth, DEEPEST)
     state, drawing, least = entry.first(
-        lo, hi, n, m, span, count + 8, longest, digits, parents, limit, int(problem.objective == "bits"),
+        lo, hi, n, m, span, count + count // 4 + 8, longest, digits, parents, limit,
+        int(problem.objective == "bits"),
         1 + 2 * seed, seed,
     )  # fmt: skip
-    return state, drawing, least, weights, entry.other_forms(digits, n)
+    choices, state.g[FORMS] = entry.coefficients(digits, n)
+    return state, drawing, least, weights, choices
 
 
 def _real(value: int) -> float:

@@ -42,8 +42,8 @@ def solve(
     progress   called with (fraction done, adders or bits so far) now and then.
 
     Equal arguments with "fast", "best" or `trials` give an equal graph, in every process. Answers of a timed
-    search depend on the machine; all answers of a search are kept in the cache folder and found again (see
-    `fxsim.cache`).
+    search depend on the machine; answers that took half a second are kept in the cache folder and found again
+    (`fxsim.cache`).
 
     Raises ValueError for an empty, NaN or not dyadic W, or a depth below the least; TypeError for a W or
     types that hold no numbers.

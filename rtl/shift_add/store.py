@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from .problem import Problem
 from .result import Adder, AdderGraph, Output
 
 VERSION = 1  # of the file and of what the search makes of the same arguments
+WORTH = 0.5  # seconds of search below which an answer is not kept
 _FILE = "adders.json"
 
 
@@ -27,7 +29,10 @@ def stored(problem: Problem, effort: tuple[Any, ...], search: Callable[[], Adder
                 return _read(problem, json.loads((draft.path / _FILE).read_text()))
             except (OSError, ValueError, TypeError, KeyError, ArithmeticError):
                 return search()
+        begin = time.perf_counter()
         graph = search()
+        if time.perf_counter() - begin < WORTH:
+            return graph
         nodes = [list(node) for node in graph.nodes]
         (draft.path / _FILE).write_text(
             json.dumps({"nodes": nodes, "outputs": [list(o) for o in graph.outputs]})

@@ -256,16 +256,16 @@ def test_answers_are_kept_and_a_broken_file_is_searched_again(monkeypatch, tmp_p
     monkeypatch.setenv("FXSIM_CACHE", str(tmp_path))
     W = gen(7, 4, 8)
     progress = lambda done, cost: None  # noqa: E731  # such calls pass the memory of the process by
-    one = search(W, effort=0.05, progress=progress)
+    one = search(W, effort=0.6, progress=progress)
     (path,) = tmp_path.glob("adders-*/adders.json")
     monkeypatch.setattr("rtl.shift_add.search.search", lambda *_: pytest.fail("searched although kept"))
-    assert search(W, effort=0.05, progress=progress) == one
+    assert search(W, effort=0.6, progress=progress) == one
     monkeypatch.undo()
     monkeypatch.setenv("FXSIM_CACHE", str(tmp_path))
     for text in ("", "{}", path.read_text().replace("[", "[9, ", 1), '{"nodes": [], "outputs": []}'):
         path.write_text(text)
         assert (
-            search(W, effort=0.05, progress=progress).check().run(np.eye(7, dtype=int)).tolist() == W.tolist()
+            search(W, effort=0.6, progress=progress).check().run(np.eye(7, dtype=int)).tolist() == W.tolist()
         )
 
 

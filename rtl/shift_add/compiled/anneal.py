@@ -11,7 +11,9 @@ from .nodes import key_of, node_cost
 from .state import (
     BITS,
     COST,
+    DIGITS,
     FIRST_NODE,
+    FORMS,
     FULL,
     JOURNAL,
     LEAST,
@@ -28,6 +30,7 @@ from .terms import term_at
 from .tree import reparent, rip
 
 NODES_AT_ONCE = 3  # a trial dissolves, or recodes, one to so many
+LONGER = 8  # one recoding in so many may take a digit more
 
 
 @njit(_nrt=False)
@@ -90,9 +93,15 @@ def expose(s, c, i):
 
 @njit(_nrt=False)
 def recode(s, c, i):
-    """Another signed-digit form of input i in column c: 2**(k+2) - 2**k for 2**(k+1) + 2**k, or back."""
+    """Another signed-digit form of input i in column c, by one of these, either way:
+
+    2**(k+2) - 2**k = 2**(k+1) + 2**k, which keeps the digits' number, and 2**k = 2**(k+1) - 2**k, which does
+    not.
+    """
     g = s.g
     expose(s, c, i)
+    longer = below(g, LONGER) == 0
+    roomy = s.c_room[c] > 1 and s.c_digits[c] + 2 < s.c_terms.shape[1] and g[DIGITS] + 2 < s.t_col.shape[0]
     found = 0
     x = y = -1
     for k in range(s.c_count[c]):
@@ -101,28 +110,45 @@ def recode(s, c, i):
             continue
         shift, sign = s.t_shift[t], s.t_sign[t]
         up1, up2 = term_at(s, c, i, shift + 1), term_at(s, c, i, shift + 2)
-        u = -1
+        u, fits = -1, False
         if up1 < 0 and up2 >= 0 and s.t_sign[up2] != sign:
-            u = up2
-        elif up1 >= 0 and up2 < 0 and s.t_sign[up1] == sign and shift + 2 < g[SPAN]:
-            u = up1
-        if u >= 0:
+            u, fits = up2, True
+        elif up1 >= 0 and (s.t_sign[up1] != sign or (up2 < 0 and shift + 2 < g[SPAN])):
+            u, fits = up1, True
+        elif longer and roomy and up1 < 0 and shift + 1 < g[SPAN]:
+            fits = True
+        if fits:
             found += 1
             if below(g, found) == 0:
                 x, y = t, u
     if found == 0:
         return
-    high, sign, low = s.t_shift[y], s.t_sign[y], s.t_shift[x]
-    # A column may pass below its room for a moment, as it may between a take and a put; no term changes
-    # depth.
+    low, sign = s.t_shift[x], s.t_sign[x]
+    gap, other = 0, 0
+    if y >= 0:
+        gap, other = s.t_shift[y] - low, s.t_sign[y]
+        take(s, y)
     take(s, x)
-    take(s, y)
-    if high == low + 2:
-        put(s, c, i, low, sign)
+    if gap == 2:
+        put(s, c, i, low, other)
+        put(s, c, i, low + 1, other)
+    elif gap == 0:
+        put(s, c, i, low, -sign)
         put(s, c, i, low + 1, sign)
-    else:
+    elif other == sign:
         put(s, c, i, low, -sign)
         put(s, c, i, low + 2, sign)
+    else:
+        put(s, c, i, low, other)
+
+
+@njit(_nrt=False)
+def _within_room(s):
+    """Whether every column can still keep its depth."""
+    least = s.c_room[0]
+    for c in range(1, s.c_room.shape[0]):
+        least = min(least, s.c_room[c])
+    return least >= 0
 
 
 @njit(_nrt=False)
@@ -140,9 +166,12 @@ def _trial(s, weights, near, choices, temperature):
         rip(s, below(g, s.c_count.shape[0]), 64)
     elif kind < 7 and choices.shape[0] > 0:
         for _ in range(1 + below(g, NODES_AT_ONCE)):
-            k = below(g, choices.shape[0])
+            # Most often one that has another form as short.
+            k = below(g, choices.shape[0] if below(g, 4) == 0 or g[FORMS] == 0 else g[FORMS])
             if not g[FULL]:
                 recode(s, choices[k, 0], choices[k, 1])
+        if not _within_room(s):
+            g[FULL] = 1
     else:
         for _ in range(1 + below(g, NODES_AT_ONCE)):
             if g[NODES] > 0 and not g[FULL]:

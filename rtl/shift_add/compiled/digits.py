@@ -1,4 +1,4 @@
-"""Canonical signed digits of a matrix as rows of terms, and the coefficients with other forms as short."""
+"""Canonical signed digits of a matrix as rows of terms, and which coefficients have other forms as short."""
 
 from __future__ import annotations
 
@@ -35,21 +35,34 @@ def matrix_digits(weights, drop):
 
 
 @njit
-def other_forms(digits, n_in):
-    """(column, input) of the coefficients with 2**(k+2) - 2**k in their digits, which is also 2**(k+1) +
-    2**k."""
-    out = np.zeros((digits.shape[0], 2), np.int64)
-    n = 0
-    for k in range(1, digits.shape[0]):
+def coefficients(digits, n_in):
+    """(column, input) of the coefficients that are not 0, and how many of them, at the front, have other
+    forms.
+
+    These have 2**(k+2) - 2**k among their digits, which is also 2**(k+1) + 2**k.
+    """
+    total = digits.shape[0]
+    out, rest = np.zeros((total, 2), np.int64), np.zeros((total, 2), np.int64)
+    n = m = 0
+    k = 0
+    while k < total:
         c, i = digits[k, 0], digits[k, 1]
-        if (
-            digits[k - 1, 0] == c and digits[k - 1, 1] == i and i < n_in
-            and digits[k, 2] - digits[k - 1, 2] == 2 and digits[k, 3] != digits[k - 1, 3]
-            and (n == 0 or out[n - 1, 0] != c or out[n - 1, 1] != i)
-        ):  # fmt: skip
+        other = False
+        k += 1
+        while k < total and digits[k, 0] == c and digits[k, 1] == i:
+            near = digits[k, 2] - digits[k - 1, 2] == 2 and digits[k, 3] != digits[k - 1, 3]
+            other = other or near
+            k += 1
+        if i >= n_in:
+            continue
+        if other:
             out[n, 0], out[n, 1] = c, i
             n += 1
-    return out[:n]
+        else:
+            rest[m, 0], rest[m, 1] = c, i
+            m += 1
+    out[n : n + m] = rest[:m]
+    return out[: n + m], n
 
 
 @njit

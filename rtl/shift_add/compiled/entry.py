@@ -66,9 +66,9 @@ def _entries(content: str) -> tuple[Any, ...]:
         return signed_digits.matrix_digits(weights, drop)
 
     @njit(cache=True)
-    def other_forms(digits, n_in):
+    def coefficients(digits, n_in):
         content  # noqa: B018
-        return signed_digits.other_forms(digits, n_in)
+        return signed_digits.coefficients(digits, n_in)
 
     @njit(cache=True)
     def loads(digits, columns):
@@ -90,8 +90,8 @@ def _entries(content: str) -> tuple[Any, ...]:
                 parents[c] = near[c, place[c], 0]
         return trees.tree_digits(digits, weights, near, place, first_sum), parents
 
-    return first, anneal, count_all, reprice, matrix_digits, other_forms, loads, relatives, tree_digits
+    return first, anneal, count_all, reprice, matrix_digits, coefficients, loads, relatives, tree_digits
 
 
 _compiled = _entries(_content())
-first, anneal, count_all, reprice, matrix_digits, other_forms, loads, relatives, tree_digits = _compiled
+first, anneal, count_all, reprice, matrix_digits, coefficients, loads, relatives, tree_digits = _compiled

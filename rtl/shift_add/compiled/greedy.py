@@ -12,7 +12,7 @@ from numba import njit
 
 from .matches import find_matches, keep_feasible, orient
 from .nodes import create
-from .state import FIRST_NODE, LIMITED, SPAN
+from .state import DIGITS, FIRST_NODE, LIMITED, SPAN
 from .table import pack, pair_key, unpack
 from .terms import link_term, unlink_term
 
@@ -29,6 +29,8 @@ def load(s, digits, limit):
             s.c_room[c] = 1 << limit
     for k in range(digits.shape[0]):
         link_term(s, digits[k, 0], digits[k, 1], digits[k, 2], digits[k, 3])
+        s.c_digits[digits[k, 0]] += 1
+    s.g[DIGITS] = digits.shape[0]
 
 
 @njit

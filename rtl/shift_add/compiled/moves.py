@@ -7,6 +7,7 @@ from numba import njit
 from .matches import find_matches, keep_feasible, orient
 from .nodes import create, delete, key_of, node_cost
 from .state import (
+    DIGITS,
     FULL,
     JOURNAL,
     QUEUE,
@@ -41,14 +42,22 @@ def log(s, kind, x, y, z):
 
 
 @njit(_nrt=False)
+def _count_digit(s, c, way):
+    s.c_digits[c] += way
+    s.g[DIGITS] += way
+
+
+@njit(_nrt=False)
 def put(s, c, w, shift, sign):
     add_term(s, c, w, shift, sign)
+    _count_digit(s, c, 1)
     log(s, ADD, w, c, shift)
 
 
 @njit(_nrt=False)
 def take(s, t):
     log(s, REMOVE, s.t_wire[t], s.t_col[t], s.t_shift[t] * 2 + (s.t_sign[t] > 0))
+    _count_digit(s, s.t_col[t], -1)
     remove_term(s, t)
 
 
@@ -197,8 +206,10 @@ def rollback(s):
             _join(s, c, w, base, u, v, s.t_sign[u] * n[w, SIGN_A])
         elif kind == ADD:
             remove_term(s, term_at(s, c, w, base))
+            _count_digit(s, c, -1)
         elif kind == REMOVE:
             add_term(s, c, w, base >> 1, 1 if base & 1 else -1)
+            _count_digit(s, c, 1)
         elif kind == CREATE:
             key_off(s, key_of(s, w), w)
             delete(s, w)

@@ -36,8 +36,10 @@ NO_LIMIT = 1 << 60  # room of a column that has no depth to keep
     WEAK,  # entries in the stack of nodes that may be used too seldom
     BITS,  # 1 if nodes cost their full-adder bits, 0 if each costs 1
     TERM,  # what a term of a column costs, but for the first: 1, or the mean full-adder bits of its adder
+    DIGITS,  # terms that all columns would have without nodes: never more than there is room for
+    FORMS,  # of the coefficients that may be recoded, how many at the front have a form as short
     LEAST,  # what a node is taken to cost before its operands are looked at
-) = range(18)
+) = range(20)
 
 # Columns of State.node.
 A, B, SHIFT_A, SHIFT_B, SIGN_A, SIGN_B = range(6)
@@ -57,6 +59,7 @@ class State(NamedTuple):
     t_free: np.ndarray
     c_terms: np.ndarray
     c_count: np.ndarray
+    c_digits: np.ndarray  # terms that the column would have without nodes
     c_room: np.ndarray  # what is left of 2**depth, by Kraft's sum of 2**depth over the terms
     c_plus: np.ndarray  # positive terms
     c_parent: np.ndarray  # the column whose sum is a term of this one; -1: none
@@ -115,13 +118,14 @@ def make_state(lo, hi, n_in, n_cols, span, terms, longest, seed):
     i32 = np.int32
     rows = lo.shape[0]
     wires = rows + terms
-    g = np.zeros(18, np.int64)
+    g = np.zeros(20, np.int64)
     s = State(
         g,
         np.full(terms, -1, i32), np.zeros(terms, i32), np.zeros(terms, i32), np.zeros(terms, i32),
         np.zeros(terms, i32), np.zeros(terms, i32), np.zeros(terms, i32),
         np.arange(terms - 1, -1, -1).astype(i32),
-        np.zeros((n_cols, longest), i32), np.zeros(n_cols, i32), np.full(n_cols, NO_LIMIT, np.int64),
+        np.zeros((n_cols, longest), i32), np.zeros(n_cols, i32), np.zeros(n_cols, i32),
+        np.full(n_cols, NO_LIMIT, np.int64),
         np.zeros(n_cols, i32), np.full(n_cols, -1, i32),
         np.full(wires, -1, i32), np.zeros(wires, i32), np.zeros(wires, i32), np.full(wires, -1, i32),
         np.zeros(wires, i32), np.zeros(wires, i32), np.zeros(wires, np.int64),

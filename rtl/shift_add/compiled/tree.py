@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from .moves import PARENT, log, put, split, take
-from .state import FIRST_NODE, FIRST_SUM, FULL, TERMS_FREE, random_bits
+from .state import DIGITS, FIRST_NODE, FIRST_SUM, FULL, random_bits
 
 SHIFTS = 3  # a parent is taken times 1, 2 or 4
 
@@ -131,7 +131,7 @@ def reparent(s, weights, c, q, shift, sign):
             return
         a = s.c_parent[a]
     rip(s, c, 0)
-    if g[TERMS_FREE] < s.c_terms.shape[1]:
+    if g[DIGITS] - s.c_digits[c] + s.c_terms.shape[1] > s.t_col.shape[0]:
         g[FULL] = 1
     if g[FULL]:
         return
