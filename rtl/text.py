@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from amaranth.back import rtlil
 
 from rtl.emit import name_of
+from rtl.lower.netlist import ADDERS, Net
 
 if TYPE_CHECKING:
     from rtl.core import Core, Section
@@ -42,11 +43,33 @@ def verilog(core: Core) -> str:
     text = yosys(f"read_rtlil <<rtlil\n{source}\nrtlil\n{SCRIPT}\n")
     text = _DUMP.sub("", text).replace(f"\\{core.top}.", f"{core.top}_")
     text = re.sub(r"\\port\$(\d+)\$(\d+) ", r"port_\1_\2 ", text)
+    text = _keep(text, _chained(core))
     version, *modules = re.split(r"^(?=module )", text, flags=re.MULTILINE)
     bodies = [_sorted(m, core) if re.match(rf"module {core.top}\b", m) else m.rstrip() for m in modules]
     bodies.sort(key=lambda m: not re.match(rf"module {core.top}\b", m))  # the top first; the sort is stable
     off = [f"/* verilator lint_off {w} */" for w in LINT_OFF]
     return "\n".join([version.strip(), *header(core), *off, "", "\n\n".join(bodies), ""])
+
+
+def _chained(core: Core) -> set[str]:
+    """Names of the adders that are read once, unshifted, by another adder of the same stage.
+
+    Yosys merges such chains into trees of carry-save adders in LUTs, which are larger than the carry chains
+    that they replace, by a third on devices with 4-input LUTs, and slower for the operand that comes last.
+    """
+    stage, once = core.plan.stage, dict[Net, Net | None]()
+    for net in core.plan.nets:
+        for a, k in zip(net.args, net.params if net.kind in ("add", "sub") else (1, 1), strict=False):
+            single = a not in once and k == 0 and stage.get(a) == stage[net]
+            once[a] = net if single else None
+    read = {w.net for w, _ in core.outputs}
+    return {a.name for a, net in once.items() if net is not None and a.kind in ADDERS and a not in read}
+
+
+def _keep(text: str, names: set[str]) -> str:
+    """The declarations of these wires with the attribute that stops Yosys from merging across them."""
+    wire = re.compile(r"^  wire (.*\b(\w+);)$", re.MULTILINE)
+    return wire.sub(lambda m: f"  (* keep *) wire {m[1]}" if m[2] in names else m[0], text)
 
 
 def yosys(script: str) -> str:
