@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .compiled import entry
-from .compiled.state import FORMS, TERM
+from .compiled.state import C_COUNT, FORMS, TERM
 from .compiled.table import SPAN_LIMIT, WIRE_LIMIT
 from .problem import Problem
 from .result import Adder, AdderGraph, Output
@@ -117,16 +117,16 @@ def _real(value: int) -> float:
 
 def _prepared(state: Any) -> Any:
     """The state with a table of its pairs, a heap and a journal."""
-    counts = state.c_count.astype(np.int64)
+    counts = state.c[:, C_COUNT]
     pairs = int((counts * counts).sum()) // 2
     # A trial may bring back much that was merged: room for several times the pairs, and for whole columns.
-    wanted = 4 * pairs + 16 * int(counts.max(initial=1)) ** 2 + 4 * len(state.t_col)
+    wanted = 4 * pairs + 16 * int(counts.max(initial=1)) ** 2 + 4 * len(state.t)
     size, queue, journal = 1 << max(12, wanted.bit_length()), 1 << 16, 1 << 15
     state = state._replace(
-        h_key=np.full(size, -1, np.int64), h_count=np.zeros(size, np.int32),
-        h_node=np.full(size, -1, np.int32), q_rank=np.zeros(queue, np.int64),
-        q_key=np.zeros(queue, np.int64), journal=np.zeros((journal, 8), np.int32),
-    )  # fmt: skip
+        h=np.full((size, 3), -1, np.int64),
+        q=np.zeros((queue, 2), np.int64),
+        journal=np.zeros((journal, 8), np.int64),
+    )
     entry.count_all(state)
     return state
 
@@ -139,7 +139,7 @@ class Annealing:
     ) -> None:
         self.state, self.least = state, least
         self.parts = (state, drawing, weights, near, choices)
-        self.enough = ENOUGH * len(state.t_col)
+        self.enough = ENOUGH * len(state.t)
         self.progress = progress
 
     def _some(self, trials: int, heat: float, done: float) -> None:

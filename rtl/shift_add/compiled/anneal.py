@@ -10,6 +10,10 @@ from .moves import begin, dissolve, put, repair, rollback, split, strengthen, ta
 from .nodes import key_of, node_cost
 from .state import (
     BITS,
+    C_COUNT,
+    C_DIGITS,
+    C_PLUS,
+    C_ROOM,
     COST,
     DIGITS,
     FIRST_NODE,
@@ -17,11 +21,23 @@ from .state import (
     FULL,
     JOURNAL,
     LEAST,
+    LIVE_NODES,
     NODES,
     RECORD,
+    SHIFT_A,
+    SHIFT_B,
+    SIGN_A,
+    SIGN_B,
     SPAN,
+    T_SHIFT,
+    T_SIGN,
+    T_WIRE,
     TERM,
+    W_COST,
+    W_ROWS,
     WEAK,
+    A,
+    B,
     below,
     random_bits,
 )
@@ -36,17 +52,24 @@ LONGER = 8  # one recoding in so many may take a digit more
 @njit(_nrt=False)
 def count_all(s):
     """The table of all pairs and nodes."""
-    for c in range(s.c_count.shape[0]):
-        for x in range(s.c_count[c]):
+    for c in range(s.c.shape[0]):
+        for x in range(s.c[c, C_COUNT]):
             t = s.c_terms[c, x]
             for y in range(x):
                 o = s.c_terms[c, y]
                 count_up(
                     s,
-                    pair_key(s.t_wire[o], s.t_shift[o], s.t_sign[o], s.t_wire[t], s.t_shift[t], s.t_sign[t]),
+                    pair_key(
+                        s.t[o, T_WIRE],
+                        s.t[o, T_SHIFT],
+                        s.t[o, T_SIGN],
+                        s.t[t, T_WIRE],
+                        s.t[t, T_SHIFT],
+                        s.t[t, T_SIGN],
+                    ),
                 )
     for k in range(s.g[NODES]):
-        w = s.w_list[k]
+        w = s.lists[LIVE_NODES, k]
         key_on(s, key_of(s, w), w)
 
 
@@ -60,13 +83,15 @@ def reprice(s, drawing, bits, least):
     g[BITS] = bits
     nodes, sums = np.int64(0), np.int64(0)
     for k in range(g[NODES]):
-        w = s.w_list[k]
-        n = s.node
-        s.w_cost[w] = node_cost(s, n[w, 0], n[w, 1], n[w, 2], n[w, 3], n[w, 4], n[w, 5])
-        nodes += s.w_cost[w]
-    for c in range(s.c_count.shape[0]):
-        if s.c_count[c] > 0:
-            sums += s.c_count[c] - 1 + (1 if s.c_plus[c] == 0 else 0)
+        w = s.lists[LIVE_NODES, k]
+        n = s.w
+        s.w[w, W_COST] = node_cost(
+            s, n[w, A], n[w, B], n[w, SHIFT_A], n[w, SHIFT_B], n[w, SIGN_A], n[w, SIGN_B]
+        )
+        nodes += s.w[w, W_COST]
+    for c in range(s.c.shape[0]):
+        if s.c[c, C_COUNT] > 0:
+            sums += s.c[c, C_COUNT] - 1 + (1 if s.c[c, C_PLUS] == 0 else 0)
     least[1] = np.int64(1) << 60
     draw(s, drawing, least)
     g[TERM], g[LEAST] = 1, 1
@@ -82,10 +107,10 @@ def expose(s, c, i):
     """Split terms of column c until input i stands alone in it."""
     row = np.int64(1) << (i & 63)
     k = 0
-    while k < s.c_count[c] and not s.g[FULL]:
+    while k < s.c[c, C_COUNT] and not s.g[FULL]:
         t = s.c_terms[c, k]
-        w = s.t_wire[t]
-        if w >= s.g[FIRST_NODE] and s.w_rows[w] & row:
+        w = s.t[t, T_WIRE]
+        if w >= s.g[FIRST_NODE] and s.w[w, W_ROWS] & row:
             split(s, t)
         else:
             k += 1
@@ -101,19 +126,19 @@ def recode(s, c, i):
     g = s.g
     expose(s, c, i)
     longer = below(g, LONGER) == 0
-    roomy = s.c_room[c] > 1 and s.c_digits[c] + 2 < s.c_terms.shape[1] and g[DIGITS] + 2 < s.t_col.shape[0]
+    roomy = s.c[c, C_ROOM] > 1 and s.c[c, C_DIGITS] + 2 < s.c_terms.shape[1] and g[DIGITS] + 2 < s.t.shape[0]
     found = 0
     x = y = -1
-    for k in range(s.c_count[c]):
+    for k in range(s.c[c, C_COUNT]):
         t = s.c_terms[c, k]
-        if s.t_wire[t] != i:
+        if s.t[t, T_WIRE] != i:
             continue
-        shift, sign = s.t_shift[t], s.t_sign[t]
+        shift, sign = s.t[t, T_SHIFT], s.t[t, T_SIGN]
         up1, up2 = term_at(s, c, i, shift + 1), term_at(s, c, i, shift + 2)
         u, fits = -1, False
-        if up1 < 0 and up2 >= 0 and s.t_sign[up2] != sign:
+        if up1 < 0 and up2 >= 0 and s.t[up2, T_SIGN] != sign:
             u, fits = up2, True
-        elif up1 >= 0 and (s.t_sign[up1] != sign or (up2 < 0 and shift + 2 < g[SPAN])):
+        elif up1 >= 0 and (s.t[up1, T_SIGN] != sign or (up2 < 0 and shift + 2 < g[SPAN])):
             u, fits = up1, True
         elif longer and roomy and up1 < 0 and shift + 1 < g[SPAN]:
             fits = True
@@ -123,10 +148,10 @@ def recode(s, c, i):
                 x, y = t, u
     if found == 0:
         return
-    low, sign = s.t_shift[x], s.t_sign[x]
+    low, sign = s.t[x, T_SHIFT], s.t[x, T_SIGN]
     gap, other = 0, 0
     if y >= 0:
-        gap, other = s.t_shift[y] - low, s.t_sign[y]
+        gap, other = s.t[y, T_SHIFT] - low, s.t[y, T_SIGN]
         take(s, y)
     take(s, x)
     if gap == 2:
@@ -145,9 +170,9 @@ def recode(s, c, i):
 @njit(_nrt=False)
 def _within_room(s):
     """Whether every column can still keep its depth."""
-    least = s.c_room[0]
-    for c in range(1, s.c_room.shape[0]):
-        least = min(least, s.c_room[c])
+    least = s.c[0, C_ROOM]
+    for c in range(1, s.c.shape[0]):
+        least = min(least, s.c[c, C_ROOM])
     return least >= 0
 
 
@@ -163,7 +188,7 @@ def _trial(s, weights, near, choices, temperature):
         if near[c, k, 0] > -2:
             reparent(s, weights, c, near[c, k, 0], near[c, k, 1], near[c, k, 2])
     elif kind < 3:
-        rip(s, below(g, s.c_count.shape[0]), 64)
+        rip(s, below(g, s.c.shape[0]), 64)
     elif kind < 7 and choices.shape[0] > 0:
         for _ in range(1 + below(g, NODES_AT_ONCE)):
             # Most often one that has another form as short.
@@ -175,7 +200,7 @@ def _trial(s, weights, near, choices, temperature):
     else:
         for _ in range(1 + below(g, NODES_AT_ONCE)):
             if g[NODES] > 0 and not g[FULL]:
-                dissolve(s, s.w_list[below(g, g[NODES])])
+                dissolve(s, s.lists[LIVE_NODES, below(g, g[NODES])])
     strengthen(s)
     repair(s)
     while g[WEAK] > 0 and not g[FULL]:

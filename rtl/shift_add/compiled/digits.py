@@ -61,7 +61,8 @@ def coefficients(digits, n_in):
         else:
             rest[m, 0], rest[m, 1] = c, i
             m += 1
-    out[n : n + m] = rest[:m]
+    for k in range(m):
+        out[n + k, 0], out[n + k, 1] = rest[k, 0], rest[k, 1]
     return out[: n + m], n
 
 

@@ -8,14 +8,28 @@ import numpy as np
 from numba import njit
 
 from .nodes import width_of
-from .state import BITS, FIRST_NODE, FIRST_SUM, SHIFT_A, SHIFT_B, SIGN_A, SIGN_B, A, B
+from .state import (
+    BITS,
+    C_COUNT,
+    FIRST_NODE,
+    FIRST_SUM,
+    SHIFT_A,
+    SHIFT_B,
+    SIGN_A,
+    SIGN_B,
+    T_SHIFT,
+    T_SIGN,
+    T_WIRE,
+    A,
+    B,
+)
 
 # Scalars of a drawing, in Drawing.size.
 DRAWN, PRICE, FINAL = range(3)
 
 
 class Drawing(NamedTuple):
-    """nodes (n, 6) as State.node, of wires numbered inputs and constants first, then the nodes in their
+    """nodes (n, 6) as `result.Adder`, of wires numbered inputs and constants first, then the nodes in their
     order; outputs (columns, 2): wire (-1: the constant 0) and shift. x: properties of these wires; the rest
     is scratch."""
 
@@ -35,16 +49,16 @@ class Drawing(NamedTuple):
 
 @njit
 def make_drawing(s):
-    wires = s.w_live.shape[0]
-    columns = s.c_count.shape[0]
-    nodes = s.t_col.shape[0] + wires + columns
-    i32 = np.int32
+    wires = s.w.shape[0]
+    columns = s.c.shape[0]
+    nodes = s.t.shape[0] + wires + columns
+    whole = np.int64
     return Drawing(
-        np.zeros(3, np.int64), np.zeros((nodes, 6), i32), np.zeros((columns, 2), i32),
-        np.zeros((nodes, 6), i32), np.zeros((columns, 2), i32),
-        np.zeros(wires + nodes, i32), np.zeros(wires + nodes), np.zeros(wires + nodes),
-        np.zeros(wires, i32), np.zeros(wires, i32), np.zeros(2 * wires + columns + 8, i32),
-        np.zeros((s.c_terms.shape[1] + 2, 5), i32),
+        np.zeros(3, np.int64), np.zeros((nodes, 6), whole), np.zeros((columns, 2), whole),
+        np.zeros((nodes, 6), whole), np.zeros((columns, 2), whole),
+        np.zeros(wires + nodes, whole), np.zeros(wires + nodes), np.zeros(wires + nodes),
+        np.zeros(wires, whole), np.zeros(wires, whole), np.zeros(2 * wires + columns + 8, whole),
+        np.zeros((s.c_terms.shape[1] + 2, 5), whole),
     )  # fmt: skip
 
 
@@ -57,7 +71,7 @@ def _add(s, d, a, sa, ga, b, sb, gb):
         a, sa, ga, b, sb, gb = b, sb, gb, a, sa, ga
     k = d.size[DRAWN]
     n = d.nodes
-    n[k, A], n[k, B], n[k, SHIFT_A], n[k, SHIFT_B], n[k, SIGN_A], n[k, SIGN_B] = a, b, sa, sb, ga, gb
+    n[k, 0], n[k, 1], n[k, 2], n[k, 3], n[k, 4], n[k, 5] = a, b, sa, sb, ga, gb
     d.size[DRAWN] = k + 1
     w = s.g[FIRST_SUM] + k
     xa, xb = 2.0**sa, 2.0**sb
@@ -96,13 +110,13 @@ def _least(d, n):
 @njit(_nrt=False)
 def _column(s, d, c):
     """Adds the terms of a column, least depth first (Huffman): as shallow as their Kraft sum allows."""
-    n = s.c_count[c]
+    n = s.c[c, C_COUNT]
     plus = False
     for k in range(n):
         u = s.c_terms[c, k]
-        w = s.t_wire[u]
-        _set_term(d, k, d.wire[w], s.t_shift[u] + d.shift[w], s.t_sign[u])
-        plus = plus or s.t_sign[u] > 0
+        w = s.t[u, T_WIRE]
+        _set_term(d, k, d.wire[w], s.t[u, T_SHIFT] + d.shift[w], s.t[u, T_SIGN])
+        plus = plus or s.t[u, T_SIGN] > 0
     if n == 0:
         d.outputs[c, 0], d.outputs[c, 1] = -1, 0
         return
@@ -134,9 +148,9 @@ def draw(s, d, least):
         d.wire[w] = w if w < first_sum else -1
         d.shift[w] = 0
     for w in range(first_sum):
-        d.x_lo[w], d.x_hi[w], d.x_depth[w] = s.w_lo[w], s.w_hi[w], 0
+        d.x_lo[w], d.x_hi[w], d.x_depth[w] = s.x[w, 0], s.x[w, 1], 0
     stack = d.stack
-    for column in range(s.c_count.shape[0]):
+    for column in range(s.c.shape[0]):
         n = 1
         stack[0] = first_sum + column
         while n > 0:
@@ -147,21 +161,21 @@ def draw(s, d, least):
             ready = True
             if w >= first_node:
                 for e in range(2):
-                    x = s.node[w, e]
+                    x = s.w[w, A + e]
                     if d.wire[x] < 0:
                         stack[n] = x
                         n += 1
                         ready = False
                 if ready:
-                    a, b = s.node[w, A], s.node[w, B]
-                    sa, sb = s.node[w, SHIFT_A] + d.shift[a], s.node[w, SHIFT_B] + d.shift[b]
+                    a, b = s.w[w, A], s.w[w, B]
+                    sa, sb = s.w[w, SHIFT_A] + d.shift[a], s.w[w, SHIFT_B] + d.shift[b]
                     d.wire[w], d.shift[w] = _add(
-                        s, d, d.wire[a], sa, s.node[w, SIGN_A], d.wire[b], sb, s.node[w, SIGN_B]
+                        s, d, d.wire[a], sa, s.w[w, SIGN_A], d.wire[b], sb, s.w[w, SIGN_B]
                     )
             else:
                 c = w - first_sum
-                for k in range(s.c_count[c]):
-                    x = s.t_wire[s.c_terms[c, k]]
+                for k in range(s.c[c, C_COUNT]):
+                    x = s.t[s.c_terms[c, k], T_WIRE]
                     if d.wire[x] < 0 and ready:
                         stack[n] = x
                         n += 1

@@ -14,7 +14,7 @@ from . import digits as signed_digits
 from . import drawing as drawings
 from . import greedy as greedy_pass
 from . import tree as trees
-from .state import BITS, COST, make_state
+from .state import BITS, C_PARENT, COST, make_state
 
 
 def _content() -> str:
@@ -37,7 +37,7 @@ def _entries(content: str) -> tuple[Any, ...]:
         s.g[BITS] = bits
         greedy_pass.load(s, digits, limit)
         for c in range(n_cols):
-            s.c_parent[c] = parents[c]
+            s.c[c, C_PARENT] = parents[c]
         greedy_pass.greedy(s, salt)
         d = drawings.make_drawing(s)
         least = np.full(2, 1 << 60, np.int64)

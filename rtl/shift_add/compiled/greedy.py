@@ -12,7 +12,23 @@ from numba import njit
 
 from .matches import find_matches, keep_feasible, orient
 from .nodes import create
-from .state import DIGITS, FIRST_NODE, LIMITED, SPAN
+from .state import (
+    C_COUNT,
+    C_DIGITS,
+    C_ROOM,
+    DIGITS,
+    FIRST_NODE,
+    LIMITED,
+    MATCH_A,
+    MATCH_B,
+    SPAN,
+    T_COL,
+    T_NEXT,
+    T_SHIFT,
+    T_SIGN,
+    T_WIRE,
+    W_HEAD,
+)
 from .table import pack, pair_key, unpack
 from .terms import link_term, unlink_term
 
@@ -25,43 +41,50 @@ def load(s, digits, limit):
     any."""
     if limit >= 0:
         s.g[LIMITED] = 1
-        for c in range(s.c_room.shape[0]):
-            s.c_room[c] = 1 << limit
+        for c in range(s.c.shape[0]):
+            s.c[c, C_ROOM] = 1 << limit
     for k in range(digits.shape[0]):
         link_term(s, digits[k, 0], digits[k, 1], digits[k, 2], digits[k, 3])
-        s.c_digits[digits[k, 0]] += 1
+        s.c[digits[k, 0], C_DIGITS] += 1
     s.g[DIGITS] = digits.shape[0]
+
+
+@njit
+def _longer(a, size):
+    out = np.zeros(size, np.int64)
+    for k in range(a.shape[0]):
+        out[k] = a[k]
+    return out
 
 
 @njit
 def _first_pairs(s):
     """Keys of all pairs that stand at least twice, and their counts, counted row by row."""
     span, rows = s.g[SPAN], s.g[FIRST_NODE]
-    counts = np.zeros(rows * 2 * span * 2, np.int32)
+    counts = np.zeros(rows * 2 * span * 2, np.int64)
     touched = np.zeros(counts.shape[0], np.int64)
-    keys, found = np.zeros(1024, np.int64), np.zeros(1024, np.int32)
+    keys, found = np.zeros(1024, np.int64), np.zeros(1024, np.int64)
     n = 0
     for a in range(rows):
         m = 0
-        u = s.w_head[a]
+        u = s.w[a, W_HEAD]
         while u >= 0:
-            c, shift, sign = s.t_col[u], s.t_shift[u], s.t_sign[u]
-            for k in range(s.c_count[c]):
+            c, shift, sign = s.t[u, T_COL], s.t[u, T_SHIFT], s.t[u, T_SIGN]
+            for k in range(s.c[c, C_COUNT]):
                 v = s.c_terms[c, k]
-                b, d = s.t_wire[v], s.t_shift[v] - shift
+                b, d = s.t[v, T_WIRE], s.t[v, T_SHIFT] - shift
                 if b > a or (b == a and d > 0):
-                    i = ((b * 2 * span + d + span) << 1) | (1 if s.t_sign[v] != sign else 0)
+                    i = ((b * 2 * span + d + span) << 1) | (1 if s.t[v, T_SIGN] != sign else 0)
                     if counts[i] == 0:
                         touched[m] = i
                         m += 1
                     counts[i] += 1
-            u = s.t_next[u]
+            u = s.t[u, T_NEXT]
         for k in range(m):
             i = touched[k]
             if counts[i] >= 2:
                 if n == keys.shape[0]:
-                    keys = np.concatenate((keys, np.zeros(n, np.int64)))
-                    found = np.concatenate((found, np.zeros(n, np.int32)))
+                    keys, found = _longer(keys, 2 * n), _longer(found, 2 * n)
                 e = i >> 1
                 keys[n] = pack(a, e // (2 * span), e % (2 * span) - span, i & 1)
                 found[n] = counts[i]
@@ -113,7 +136,7 @@ def greedy(s, salt):
     q_rank, q_key = np.zeros(2 * n + 1024, np.int64), np.zeros(2 * n + 1024, np.int64)
     for k in range(n):
         _sift_up(q_rank, q_key, k, _rank(counts[k], first[k], salt), first[k])
-    local_key, local_count = np.full(1024, -1, np.int64), np.zeros(1024, np.int32)
+    local_key, local_count = np.full(1024, -1, np.int64), np.zeros(1024, np.int64)
     touched = np.zeros(1024, np.int64)
     while n > 0:
         rank, key = q_rank[0], q_key[0]
@@ -137,12 +160,12 @@ def greedy(s, salt):
         w = create(s, a, b, base, base + d, ga, gb)
         total = 0
         for k in range(count):
-            u, v = s.match_a[k], s.match_b[k]
-            c, shift, sign = s.t_col[u], s.t_shift[u] - base, s.t_sign[u] * ga
+            u, v = s.lists[MATCH_A, k], s.lists[MATCH_B, k]
+            c, shift, sign = s.t[u, T_COL], s.t[u, T_SHIFT] - base, s.t[u, T_SIGN] * ga
             unlink_term(s, u)
             unlink_term(s, v)
             link_term(s, c, w, shift, sign)
-            total += s.c_count[c]
+            total += s.c[c, C_COUNT]
         # What was left for want of a positive term may be worth a node of the other sign.
         if found - count >= 2:
             _sift_down(q_rank, q_key, n, _rank(found - count, key, salt), key)
@@ -153,12 +176,11 @@ def greedy(s, salt):
             size = 2 * local_key.shape[0]
             while size < 2 * total:
                 size *= 2
-            local_key, local_count = np.full(size, -1, np.int64), np.zeros(size, np.int32)
+            local_key, local_count = np.full(size, -1, np.int64), np.zeros(size, np.int64)
             touched = np.zeros(size, np.int64)
         m = _new_pairs(s, w, local_key, local_count, touched)
         if n + m > q_rank.shape[0]:
-            q_rank = np.concatenate((q_rank, np.zeros(n + m, np.int64)))
-            q_key = np.concatenate((q_key, np.zeros(n + m, np.int64)))
+            q_rank, q_key = _longer(q_rank, 2 * (n + m)), _longer(q_key, 2 * (n + m))
         for k in range(m):
             i = touched[k]
             if local_count[i] >= 2:
@@ -172,14 +194,14 @@ def _new_pairs(s, w, local_key, local_count, touched):
     """Counts the pairs of node w with the other terms of its columns in a small table; the number of its
     slots."""
     mask, m = local_key.shape[0] - 1, 0
-    u = s.w_head[w]
+    u = s.w[w, W_HEAD]
     while u >= 0:
-        c, shift, sign = s.t_col[u], s.t_shift[u], s.t_sign[u]
-        for k in range(s.c_count[c]):
+        c, shift, sign = s.t[u, T_COL], s.t[u, T_SHIFT], s.t[u, T_SIGN]
+        for k in range(s.c[c, C_COUNT]):
             v = s.c_terms[c, k]
-            if s.t_wire[v] == w and s.t_shift[v] <= shift:
+            if s.t[v, T_WIRE] == w and s.t[v, T_SHIFT] <= shift:
                 continue
-            x = pair_key(s.t_wire[v], s.t_shift[v], s.t_sign[v], w, shift, sign)
+            x = pair_key(s.t[v, T_WIRE], s.t[v, T_SHIFT], s.t[v, T_SIGN], w, shift, sign)
             i = ((x * np.int64(_GOLDEN)) >> 24) & mask
             while local_key[i] != x and local_key[i] != -1:
                 i = (i + 1) & mask
@@ -188,5 +210,5 @@ def _new_pairs(s, w, local_key, local_count, touched):
                 touched[m] = i
                 m += 1
             local_count[i] += 1
-        u = s.t_next[u]
+        u = s.t[u, T_NEXT]
     return m

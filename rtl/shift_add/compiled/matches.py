@@ -5,13 +5,30 @@ from __future__ import annotations
 from numba import njit
 
 from .nodes import node_cost
-from .state import BITS, LIMITED, SPAN, random_bits
+from .state import (
+    AT,
+    BITS,
+    C_PLUS,
+    C_ROOM,
+    LIMITED,
+    MATCH_A,
+    MATCH_B,
+    SPAN,
+    T_COL,
+    T_NEXT,
+    T_SHIFT,
+    T_SIGN,
+    T_WIRE,
+    W_DEPTH,
+    W_HEAD,
+    random_bits,
+)
 
 
 @njit(_nrt=False)
 def room_taken(s, a, b):
     """What a merge of wires a and b takes from its column's room: 2**depth after less before."""
-    da, db = s.w_depth[a], s.w_depth[b]
+    da, db = s.w[a, W_DEPTH], s.w[b, W_DEPTH]
     return (2 << max(da, db)) - (1 << da) - (1 << db) if s.g[LIMITED] else 0
 
 
@@ -19,35 +36,35 @@ def room_taken(s, a, b):
 def find_matches(s, a, b, d, opposite):
     """Writes the terms of a and b that fit together to match_a, match_b, those without room left out; their
     number."""
-    at = s.at
+    at = s.lists
     span = s.g[SPAN]
-    u = s.w_head[b]
+    u = s.w[b, W_HEAD]
     while u >= 0:
-        at[s.t_col[u] * span + s.t_shift[u]] = u
-        u = s.t_next[u]
+        at[AT, s.t[u, T_COL] * span + s.t[u, T_SHIFT]] = u
+        u = s.t[u, T_NEXT]
     need = room_taken(s, a, b)
     n = 0
-    u = s.w_head[a]
+    u = s.w[a, W_HEAD]
     while u >= 0:
-        c, shift = s.t_col[u], s.t_shift[u] + d
-        if 0 <= shift < span and need <= s.c_room[c]:
+        c, shift = s.t[u, T_COL], s.t[u, T_SHIFT] + d
+        if 0 <= shift < span and need <= s.c[c, C_ROOM]:
             # What another pair left in `at` is told by its wire and place.
-            v = at[c * span + shift]
+            v = at[AT, c * span + shift]
             if (
-                v >= 0 and s.t_col[v] == c and s.t_wire[v] == b and s.t_shift[v] == shift
-                and (s.t_sign[v] != s.t_sign[u]) == opposite
+                v >= 0 and s.t[v, T_COL] == c and s.t[v, T_WIRE] == b and s.t[v, T_SHIFT] == shift
+                and (s.t[v, T_SIGN] != s.t[u, T_SIGN]) == opposite
             ):  # fmt: skip
-                s.match_a[n], s.match_b[n] = u, v
+                s.lists[MATCH_A, n], s.lists[MATCH_B, n] = u, v
                 n += 1
-        u = s.t_next[u]
+        u = s.t[u, T_NEXT]
     return n
 
 
 @njit(_nrt=False)
 def _gain(s, u, v, flip):
     """Change of a column's positive terms when u, v become one term; flip: the node is b - a."""
-    sign = -s.t_sign[u] if flip else s.t_sign[u]
-    return (1 if sign > 0 else 0) - (s.t_sign[u] > 0) - (s.t_sign[v] > 0)
+    sign = -s.t[u, T_SIGN] if flip else s.t[u, T_SIGN]
+    return (1 if sign > 0 else 0) - (s.t[u, T_SIGN] > 0) - (s.t[v, T_SIGN] > 0)
 
 
 @njit(_nrt=False)
@@ -59,19 +76,19 @@ def keep_feasible(s, n, a, b, flip):
     need = room_taken(s, a, b)
     kept = 0
     for k in range(n):
-        u, v = s.match_a[k], s.match_b[k]
-        c = s.t_col[u]
-        room, plus = s.c_room[c], s.c_plus[c]
+        u, v = s.lists[MATCH_A, k], s.lists[MATCH_B, k]
+        c = s.t[u, T_COL]
+        room, plus = s.c[c, C_ROOM], s.c[c, C_PLUS]
         clash = False
         for e in range(kept):
-            x, y = s.match_a[e], s.match_b[e]
-            if s.t_col[x] == c:
+            x, y = s.lists[MATCH_A, e], s.lists[MATCH_B, e]
+            if s.t[x, T_COL] == c:
                 room -= need
                 plus += _gain(s, x, y, flip)
                 clash = clash or x == v or y == u
         if clash or room < need or (plus > 0 and plus + _gain(s, u, v, flip) <= 0):
             continue
-        s.match_a[kept], s.match_b[kept] = u, v
+        s.lists[MATCH_A, kept], s.lists[MATCH_B, kept] = u, v
         kept += 1
     return kept
 
@@ -90,5 +107,5 @@ def orient(s, n, a, b, d, opposite):
     balance = 0
     for k in range(n):
         # The node's term has the sign of a's term, or if turned that of b's.
-        balance += 1 if s.t_sign[s.match_a[k]] < 0 else -1
+        balance += 1 if s.t[s.lists[MATCH_A, k], T_SIGN] < 0 else -1
     return balance > 0 or (balance == 0 and random_bits(s.g) & 1 == 1)

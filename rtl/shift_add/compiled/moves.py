@@ -7,22 +7,40 @@ from numba import njit
 from .matches import find_matches, keep_feasible, orient
 from .nodes import create, delete, key_of, node_cost
 from .state import (
+    C_DIGITS,
+    C_PARENT,
     DIGITS,
     FULL,
+    H_COUNT,
+    H_KEY,
+    H_NODE,
     JOURNAL,
+    MATCH_A,
+    MATCH_B,
     QUEUE,
     RECORD,
     SHIFT_A,
     SHIFT_B,
     SIGN_A,
     SIGN_B,
+    STACK,
+    T_COL,
+    T_SHIFT,
+    T_SIGN,
+    T_WIRE,
     TERM,
+    W_DEPS,
+    W_FIRST,
+    W_HEAD,
+    W_LIVE,
+    W_USES,
     WEAK,
+    WEAK_NODES,
     WIRES_FREE,
     A,
     B,
     random_bits,
-)  # fmt: skip
+)
 from .table import find_key, key_off, key_on, pop, push, unpack
 from .terms import add_term, remove_term, term_at
 
@@ -43,7 +61,7 @@ def log(s, kind, x, y, z):
 
 @njit(_nrt=False)
 def _count_digit(s, c, way):
-    s.c_digits[c] += way
+    s.c[c, C_DIGITS] += way
     s.g[DIGITS] += way
 
 
@@ -56,8 +74,8 @@ def put(s, c, w, shift, sign):
 
 @njit(_nrt=False)
 def take(s, t):
-    log(s, REMOVE, s.t_wire[t], s.t_col[t], s.t_shift[t] * 2 + (s.t_sign[t] > 0))
-    _count_digit(s, s.t_col[t], -1)
+    log(s, REMOVE, s.t[t, T_WIRE], s.t[t, T_COL], s.t[t, T_SHIFT] * 2 + (s.t[t, T_SIGN] > 0))
+    _count_digit(s, s.t[t, T_COL], -1)
     remove_term(s, t)
 
 
@@ -70,7 +88,7 @@ def _join(s, c, w, base, u, v, sign):
 
 @njit(_nrt=False)
 def _part(s, c, w, base, t, sign):
-    n = s.node
+    n = s.w
     remove_term(s, t)
     add_term(s, c, n[w, A], base + n[w, SHIFT_A], sign * n[w, SIGN_A])
     add_term(s, c, n[w, B], base + n[w, SHIFT_B], sign * n[w, SIGN_B])
@@ -79,16 +97,16 @@ def _part(s, c, w, base, t, sign):
 @njit(_nrt=False)
 def merge(s, w, u, v):
     """Term u of a and term v of b, the operands of node w, become one term of w."""
-    c, base = s.t_col[u], s.t_shift[u] - s.node[w, SHIFT_A]
-    _join(s, c, w, base, u, v, s.t_sign[u] * s.node[w, SIGN_A])
+    c, base = s.t[u, T_COL], s.t[u, T_SHIFT] - s.w[w, SHIFT_A]
+    _join(s, c, w, base, u, v, s.t[u, T_SIGN] * s.w[w, SIGN_A])
     log(s, MERGE, w, c, base)
 
 
 @njit(_nrt=False)
 def split(s, t):
     """A term of a node becomes the terms of its two operands."""
-    c, w, base = s.t_col[t], s.t_wire[t], s.t_shift[t]
-    _part(s, c, w, base, t, s.t_sign[t])
+    c, w, base = s.t[t, T_COL], s.t[t, T_WIRE], s.t[t, T_SHIFT]
+    _part(s, c, w, base, t, s.t[t, T_SIGN])
     log(s, SPLIT, w, c, base)
 
 
@@ -105,7 +123,7 @@ def drop(s, w):
     n = s.g[JOURNAL]
     log(s, DELETE, w, 0, 0)
     for k in range(6):
-        s.journal[n, 2 + k] = s.node[w, k]
+        s.journal[n, 2 + k] = s.w[w, A + k]
     key_off(s, key_of(s, w), w)
     delete(s, w)
 
@@ -113,16 +131,16 @@ def drop(s, w):
 @njit(_nrt=False)
 def dissolve(s, w):
     """Split every use of node w, its dependents first, and drop them."""
-    stack, n = s.stack, 1
-    stack[0] = w
+    n = 1
+    s.lists[STACK, 0] = w
     while n > 0:
-        x = stack[n - 1]
-        if s.w_first[x] >= 0:
-            stack[n] = s.w_first[x] >> 1
+        x = s.lists[STACK, n - 1]
+        if s.w[x, W_FIRST] >= 0:
+            s.lists[STACK, n] = s.w[x, W_FIRST] >> 1
             n += 1
             continue
-        while s.w_head[x] >= 0 and not s.g[FULL]:
-            split(s, s.w_head[x])
+        while s.w[x, W_HEAD] >= 0 and not s.g[FULL]:
+            split(s, s.w[x, W_HEAD])
         if s.g[FULL]:
             return
         drop(s, x)
@@ -136,10 +154,10 @@ def strengthen(s):
     g = s.g
     while g[WEAK] > 0 and not g[FULL]:
         g[WEAK] -= 1
-        w = s.w_weak[g[WEAK]]
-        if s.w_live[w] and s.w_deps[w] == 0 and s.w_uses[w] < 2:
-            if s.w_head[w] >= 0:
-                split(s, s.w_head[w])
+        w = s.lists[WEAK_NODES, g[WEAK]]
+        if s.w[w, W_LIVE] and s.w[w, W_DEPS] == 0 and s.w[w, W_USES] < 2:
+            if s.w[w, W_HEAD] >= 0:
+                split(s, s.w[w, W_HEAD])
             drop(s, w)
 
 
@@ -151,9 +169,9 @@ def repair(s):
     while g[QUEUE] > 0 and not g[FULL]:
         rank, key = pop(s)
         i = find_key(s, key)
-        if s.h_key[i] == -1:
+        if s.h[i, H_KEY] == -1:
             continue
-        w, count = s.h_node[i], s.h_count[i]
+        w, count = s.h[i, H_NODE], s.h[i, H_COUNT]
         if count < (1 if w >= 0 else 2):
             continue
         a, b, d, opposite = unpack(key)
@@ -161,7 +179,7 @@ def repair(s):
         base = max(-d, 0)
         ga, gb, cost = 1, 1, 0
         if w >= 0:
-            flip = s.node[w, SIGN_A] < 0
+            flip = s.w[w, SIGN_A] < 0
         else:
             flip = orient(s, n, a, b, d, opposite)
             if opposite:
@@ -180,7 +198,7 @@ def repair(s):
                 return
             w = make(s, a, b, base, base + d, ga, gb)
         for k in range(n):
-            merge(s, w, s.match_a[k], s.match_b[k])
+            merge(s, w, s.lists[MATCH_A, k], s.lists[MATCH_B, k])
 
 
 @njit(_nrt=False)
@@ -193,17 +211,17 @@ def begin(s):
 @njit(_nrt=False)
 def rollback(s):
     """Undo the journal, last first."""
-    g, n = s.g, s.node
+    g, n = s.g, s.w
     g[RECORD] = 0
     for k in range(g[JOURNAL] - 1, -1, -1):
         kind, w, c, base = s.journal[k, 0], s.journal[k, 1], s.journal[k, 2], s.journal[k, 3]
         if kind == MERGE:
             t = term_at(s, c, w, base)
-            _part(s, c, w, base, t, s.t_sign[t])
+            _part(s, c, w, base, t, s.t[t, T_SIGN])
         elif kind == SPLIT:
             u = term_at(s, c, n[w, A], base + n[w, SHIFT_A])
             v = term_at(s, c, n[w, B], base + n[w, SHIFT_B])
-            _join(s, c, w, base, u, v, s.t_sign[u] * n[w, SIGN_A])
+            _join(s, c, w, base, u, v, s.t[u, T_SIGN] * n[w, SIGN_A])
         elif kind == ADD:
             remove_term(s, term_at(s, c, w, base))
             _count_digit(s, c, -1)
@@ -218,7 +236,7 @@ def rollback(s):
             x = create(s, j[k, 2], j[k, 3], j[k, 4], j[k, 5], j[k, 6], j[k, 7])
             key_on(s, key_of(s, x), x)
         else:
-            s.c_parent[w] = c
+            s.c[w, C_PARENT] = c
     g[JOURNAL] = 0
     g[QUEUE] = 0
     g[WEAK] = 0

@@ -6,7 +6,32 @@ import math
 
 from numba import njit
 
-from .state import BITS, COST, NODES, SHIFT_A, SHIFT_B, SIGN_A, SIGN_B, WIRES_FREE, A, B, doubt
+from .state import (
+    BITS,
+    COST,
+    FREE_WIRES,
+    LIVE_NODES,
+    NODES,
+    SHIFT_A,
+    SHIFT_B,
+    SIGN_A,
+    SIGN_B,
+    W_COST,
+    W_DEPS,
+    W_DEPTH,
+    W_FIRST,
+    W_HEAD,
+    W_LIVE,
+    W_NEXT,
+    W_PLACE,
+    W_PREV,
+    W_ROWS,
+    W_USES,
+    WIRES_FREE,
+    A,
+    B,
+    doubt,
+)
 from .table import pack
 
 
@@ -26,7 +51,7 @@ def width_of(lo, hi):
 def ends_of(s, a, b, sa, sb, ga, gb):
     """Interval of the node for independent operands; exact up to 2**53, and a close estimate beyond."""
     xa, xb = 2.0**sa, 2.0**sb
-    la, ha, lb, hb = s.w_lo[a] * xa, s.w_hi[a] * xa, s.w_lo[b] * xb, s.w_hi[b] * xb
+    la, ha, lb, hb = s.x[a, 0] * xa, s.x[a, 1] * xa, s.x[b, 0] * xb, s.x[b, 1] * xb
     if ga < 0:
         la, ha = -ha, -la
     if gb < 0:
@@ -50,28 +75,28 @@ def create(s, a, b, sa, sb, ga, gb):
     """A node; the wire that `delete` freed last, so that undoing gives every node its wire back."""
     g = s.g
     g[WIRES_FREE] -= 1
-    w = s.w_free[g[WIRES_FREE]]
-    node = s.node
+    w = s.lists[FREE_WIRES, g[WIRES_FREE]]
+    node = s.w
     node[w, A], node[w, B], node[w, SHIFT_A], node[w, SHIFT_B] = a, b, sa, sb
     node[w, SIGN_A], node[w, SIGN_B] = ga, gb
-    s.w_depth[w] = max(s.w_depth[a], s.w_depth[b]) + 1
-    s.w_head[w], s.w_uses[w], s.w_deps[w], s.w_first[w] = -1, 0, 0, -1
-    s.w_live[w] = 1
-    s.w_rows[w] = s.w_rows[a] | s.w_rows[b]
-    s.w_lo[w], s.w_hi[w] = ends_of(s, a, b, sa, sb, ga, gb)
-    s.w_cost[w] = node_cost(s, a, b, sa, sb, ga, gb)
-    s.w_place[w] = g[NODES]
-    s.w_list[g[NODES]] = w
+    s.w[w, W_DEPTH] = max(s.w[a, W_DEPTH], s.w[b, W_DEPTH]) + 1
+    s.w[w, W_HEAD], s.w[w, W_USES], s.w[w, W_DEPS], s.w[w, W_FIRST] = -1, 0, 0, -1
+    s.w[w, W_LIVE] = 1
+    s.w[w, W_ROWS] = s.w[a, W_ROWS] | s.w[b, W_ROWS]
+    s.x[w, 0], s.x[w, 1] = ends_of(s, a, b, sa, sb, ga, gb)
+    s.w[w, W_COST] = node_cost(s, a, b, sa, sb, ga, gb)
+    s.w[w, W_PLACE] = g[NODES]
+    s.lists[LIVE_NODES, g[NODES]] = w
     g[NODES] += 1
-    g[COST] += s.w_cost[w]
+    g[COST] += s.w[w, W_COST]
     for e in range(2):
-        x, slot = node[w, e], 2 * w + e
-        first = s.w_first[x]
-        s.d_next[slot], s.d_prev[slot] = first, -1
+        x, slot = node[w, A + e], 2 * w + e
+        first = s.w[x, W_FIRST]
+        s.w[w, W_NEXT + e], s.w[w, W_PREV + e] = first, -1
         if first >= 0:
-            s.d_prev[first] = slot
-        s.w_first[x] = slot
-        s.w_deps[x] += 1
+            s.w[first >> 1, W_PREV + (first & 1)] = slot
+        s.w[x, W_FIRST] = slot
+        s.w[x, W_DEPS] += 1
     return w
 
 
@@ -80,30 +105,30 @@ def delete(s, w):
     """Forget a node without uses and dependents."""
     g = s.g
     for e in range(2):
-        x, slot = s.node[w, e], 2 * w + e
-        p, q = s.d_prev[slot], s.d_next[slot]
+        x = s.w[w, A + e]
+        p, q = s.w[w, W_PREV + e], s.w[w, W_NEXT + e]
         if p >= 0:
-            s.d_next[p] = q
+            s.w[p >> 1, W_NEXT + (p & 1)] = q
         else:
-            s.w_first[x] = q
+            s.w[x, W_FIRST] = q
         if q >= 0:
-            s.d_prev[q] = p
-        s.w_deps[x] -= 1
+            s.w[q >> 1, W_PREV + (q & 1)] = p
+        s.w[x, W_DEPS] -= 1
         doubt(s, x)
-    s.w_live[w] = 0
-    s.w_free[g[WIRES_FREE]] = w
+    s.w[w, W_LIVE] = 0
+    s.lists[FREE_WIRES, g[WIRES_FREE]] = w
     g[WIRES_FREE] += 1
-    p = s.w_place[w]
-    last = s.w_list[g[NODES] - 1]
-    s.w_list[p] = last
-    s.w_place[last] = p
+    p = s.w[w, W_PLACE]
+    last = s.lists[LIVE_NODES, g[NODES] - 1]
+    s.lists[LIVE_NODES, p] = last
+    s.w[last, W_PLACE] = p
     g[NODES] -= 1
-    g[COST] -= s.w_cost[w]
+    g[COST] -= s.w[w, W_COST]
 
 
 @njit(_nrt=False)
 def key_of(s, w):
     """Key of the pair that node w sums."""
-    n = s.node
+    n = s.w
     opposite = 1 if n[w, SIGN_A] != n[w, SIGN_B] else 0
     return pack(n[w, A], n[w, B], n[w, SHIFT_B] - n[w, SHIFT_A], opposite)

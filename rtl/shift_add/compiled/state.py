@@ -41,55 +41,59 @@ NO_LIMIT = 1 << 60  # room of a column that has no depth to keep
     LEAST,  # what a node is taken to cost before its operands are looked at
 ) = range(20)
 
-# Columns of State.node.
-A, B, SHIFT_A, SHIFT_B, SIGN_A, SIGN_B = range(6)
+# Columns of State.t, a term; of State.c, a column; of State.w, a wire; of State.h, a slot of the table.
+T_COL, T_WIRE, T_SHIFT, T_SIGN, T_POS, T_NEXT, T_PREV = range(7)
+(
+    C_COUNT,  # terms
+    C_DIGITS,  # terms that it would have without nodes
+    C_ROOM,  # what is left of 2**depth, by Kraft's sum of 2**depth over the terms
+    C_PLUS,  # positive terms
+    C_PARENT,  # the column whose sum is a term of this one; -1: none
+) = range(5)
+(
+    W_HEAD,  # its last term
+    W_USES,  # terms
+    W_DEPS,  # nodes that read it
+    W_FIRST,  # the last of these, twice, and 1 more if it is operand b; the next ones are in W_NEXT, W_PREV
+    W_DEPTH,
+    W_LIVE,
+    W_ROWS,  # bit i % 64 set: input i may be part of the wire
+    W_COST,
+    W_PLACE,  # of a live node, in the list of them
+    W_NEXT,  # of operand a, then of operand b
+    _,
+    W_PREV,
+    _,
+    A,  # of a node, as `result.Adder`, from here
+    B,
+    SHIFT_A,
+    SHIFT_B,
+    SIGN_A,
+    SIGN_B,
+) = range(19)
+H_KEY, H_COUNT, H_NODE = range(3)
+
+# Rows of State.lists.
+FREE_TERMS, FREE_WIRES, LIVE_NODES, WEAK_NODES, STACK, MATCH_A, MATCH_B, AT = range(8)
 
 
 class State(NamedTuple):
-    """Arrays by what they describe: g scalars, t terms, c columns, w wires, d dependents, h table, q heap."""
+    """Few arrays, for a call passes them all.
 
-    g: np.ndarray
-    t_col: np.ndarray
-    t_wire: np.ndarray
-    t_shift: np.ndarray
-    t_sign: np.ndarray
-    t_pos: np.ndarray
-    t_next: np.ndarray
-    t_prev: np.ndarray
-    t_free: np.ndarray
-    c_terms: np.ndarray
-    c_count: np.ndarray
-    c_digits: np.ndarray  # terms that the column would have without nodes
-    c_room: np.ndarray  # what is left of 2**depth, by Kraft's sum of 2**depth over the terms
-    c_plus: np.ndarray  # positive terms
-    c_parent: np.ndarray  # the column whose sum is a term of this one; -1: none
-    w_head: np.ndarray
-    w_uses: np.ndarray
-    w_deps: np.ndarray
-    w_first: np.ndarray
-    w_depth: np.ndarray
-    w_live: np.ndarray
-    w_rows: np.ndarray  # bit i % 64 set: input i may be part of the wire
-    w_lo: np.ndarray
-    w_hi: np.ndarray
-    w_cost: np.ndarray
-    w_place: np.ndarray  # place of a live node in w_list
-    node: np.ndarray  # (wires, 6): a, b, shift_a, shift_b, sign_a, sign_b
-    w_list: np.ndarray
-    w_free: np.ndarray
-    w_weak: np.ndarray
-    d_next: np.ndarray
-    d_prev: np.ndarray
-    h_key: np.ndarray
-    h_count: np.ndarray
-    h_node: np.ndarray
-    q_rank: np.ndarray
-    q_key: np.ndarray
+    lists holds stacks, and scratch: STACK nodes to dissolve, MATCH_A and MATCH_B matched terms, AT the terms
+    of one wire at [column * SPAN + shift].
+    """
+
+    g: np.ndarray  # scalars
+    t: np.ndarray  # terms
+    c: np.ndarray  # columns
+    c_terms: np.ndarray  # (columns, longest): their terms
+    w: np.ndarray  # wires
+    x: np.ndarray  # (wires, 2): lowest and highest value
+    lists: np.ndarray
+    h: np.ndarray  # table of pairs: key, count, node
+    q: np.ndarray  # heap of pairs: rank, key
     journal: np.ndarray
-    at: np.ndarray  # scratch: the term of one wire at [column * SPAN + shift]
-    match_a: np.ndarray  # scratch: matched terms
-    match_b: np.ndarray
-    stack: np.ndarray  # scratch: nodes to dissolve
 
 
 @njit(_nrt=False)
@@ -115,36 +119,37 @@ def make_state(lo, hi, n_in, n_cols, span, terms, longest, seed):
 
     The greedy pass needs no table, heap, journal: they are put in before annealing (`search.Annealer`).
     """
-    i32 = np.int32
     rows = lo.shape[0]
     wires = rows + terms
     g = np.zeros(20, np.int64)
+    longest_list = max(2 * wires + 256, n_cols * span)
     s = State(
         g,
-        np.full(terms, -1, i32), np.zeros(terms, i32), np.zeros(terms, i32), np.zeros(terms, i32),
-        np.zeros(terms, i32), np.zeros(terms, i32), np.zeros(terms, i32),
-        np.arange(terms - 1, -1, -1).astype(i32),
-        np.zeros((n_cols, longest), i32), np.zeros(n_cols, i32), np.zeros(n_cols, i32),
-        np.full(n_cols, NO_LIMIT, np.int64),
-        np.zeros(n_cols, i32), np.full(n_cols, -1, i32),
-        np.full(wires, -1, i32), np.zeros(wires, i32), np.zeros(wires, i32), np.full(wires, -1, i32),
-        np.zeros(wires, i32), np.zeros(wires, i32), np.zeros(wires, np.int64),
-        np.zeros(wires), np.zeros(wires), np.zeros(wires, np.int64), np.zeros(wires, i32),
-        np.zeros((wires, 6), i32), np.zeros(terms, i32), np.arange(wires - 1, rows - 1, -1).astype(i32),
-        np.zeros(4 * wires + 4096, i32), np.full(2 * wires, -1, i32), np.full(2 * wires, -1, i32),
-        np.zeros(1, np.int64), np.zeros(1, i32), np.zeros(1, i32),
-        np.zeros(1, np.int64), np.zeros(1, np.int64), np.zeros((1, 8), i32),
-        np.full(n_cols * span, -1, i32), np.zeros(terms, i32), np.zeros(terms, i32), np.zeros(wires, i32),
-    )  # fmt: skip
+        np.full((terms, 7), -1, np.int64),
+        np.zeros((n_cols, 5), np.int64),
+        np.zeros((n_cols, longest), np.int64),
+        np.zeros((wires, 19), np.int64),
+        np.zeros((wires, 2)),
+        np.full((8, longest_list), -1, np.int64),
+        np.zeros((1, 3), np.int64),
+        np.zeros((1, 2), np.int64),
+        np.zeros((1, 8), np.int64),
+    )
+    for k in range(terms):
+        s.lists[FREE_TERMS, k], s.lists[FREE_WIRES, k] = terms - 1 - k, wires - 1 - k
+    for c in range(n_cols):
+        s.c[c, C_ROOM], s.c[c, C_PARENT] = NO_LIMIT, -1
+    for w in range(wires):
+        s.w[w, W_HEAD] = s.w[w, W_FIRST] = -1
     g[TERMS_FREE], g[WIRES_FREE], g[SPAN], g[TERM], g[LEAST] = terms, terms, span, 1, 1
     g[FIRST_NODE], g[FIRST_SUM] = rows, rows - n_cols
     g[RANDOM] = (seed + 1) * 7046029254386353131
     for _ in range(4):
         random_bits(g)
     for i in range(rows):
-        s.w_live[i], s.w_lo[i], s.w_hi[i] = 1, lo[i], hi[i]
+        s.w[i, W_LIVE], s.x[i, 0], s.x[i, 1] = 1, lo[i], hi[i]
         if i < n_in:
-            s.w_rows[i] = 1 << (i & 63)
+            s.w[i, W_ROWS] = 1 << (i & 63)
     return s
 
 
@@ -152,6 +157,11 @@ def make_state(lo, hi, n_in, n_cols, span, terms, longest, seed):
 def doubt(s, w):
     """While moves are recorded, a node left with fewer than two readers is to be looked at again."""
     g = s.g
-    if g[RECORD] and w >= g[FIRST_NODE] and s.w_uses[w] + s.w_deps[w] < 2 and g[WEAK] < s.w_weak.shape[0]:
-        s.w_weak[g[WEAK]] = w
+    if (
+        g[RECORD]
+        and w >= g[FIRST_NODE]
+        and s.w[w, W_USES] + s.w[w, W_DEPS] < 2
+        and g[WEAK] < s.lists.shape[1]
+    ):
+        s.lists[WEAK_NODES, g[WEAK]] = w
         g[WEAK] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .state import FULL, KEYS, QUEUE
+from .state import FULL, H_COUNT, H_KEY, H_NODE, KEYS, QUEUE
 
 _HALF = 32768
 SPAN_LIMIT = _HALF  # shifts that a key can tell apart
@@ -41,9 +41,9 @@ def _home(key, mask):
 @njit(_nrt=False)
 def find_key(s, key):
     """The slot of a key, or the empty one where it would be."""
-    mask = s.h_key.shape[0] - 1
+    mask = s.h.shape[0] - 1
     i = _home(key, mask)
-    while s.h_key[i] != key and s.h_key[i] != -1:
+    while s.h[i, H_KEY] != key and s.h[i, H_KEY] != -1:
         i = (i + 1) & mask
     return i
 
@@ -51,26 +51,26 @@ def find_key(s, key):
 @njit(_nrt=False)
 def _drop_key(s, i):
     """Empty slot i, and close the gap in its run of slots."""
-    mask = s.h_key.shape[0] - 1
+    mask = s.h.shape[0] - 1
     s.g[KEYS] -= 1
     k = i
     while True:
         k = (k + 1) & mask
-        if s.h_key[k] == -1:
+        if s.h[k, H_KEY] == -1:
             break
-        if ((k - _home(s.h_key[k], mask)) & mask) >= ((k - i) & mask):
-            s.h_key[i], s.h_count[i], s.h_node[i] = s.h_key[k], s.h_count[k], s.h_node[k]
+        if ((k - _home(s.h[k, H_KEY], mask)) & mask) >= ((k - i) & mask):
+            s.h[i, H_KEY], s.h[i, H_COUNT], s.h[i, H_NODE] = s.h[k, H_KEY], s.h[k, H_COUNT], s.h[k, H_NODE]
             i = k
-    s.h_key[i] = -1
+    s.h[i, H_KEY] = -1
 
 
 @njit(_nrt=False)
 def _slot(s, key):
     i = find_key(s, key)
-    if s.h_key[i] == -1:
-        s.h_key[i], s.h_count[i], s.h_node[i] = key, 0, -1
+    if s.h[i, H_KEY] == -1:
+        s.h[i, H_KEY], s.h[i, H_COUNT], s.h[i, H_NODE] = key, 0, -1
         s.g[KEYS] += 1
-        if 4 * s.g[KEYS] > 3 * s.h_key.shape[0]:
+        if 4 * s.g[KEYS] > 3 * s.h.shape[0]:
             s.g[FULL] = 1
     return i
 
@@ -78,15 +78,15 @@ def _slot(s, key):
 @njit(_nrt=False)
 def count_up(s, key):
     i = _slot(s, key)
-    s.h_count[i] += 1
+    s.h[i, H_COUNT] += 1
     return i
 
 
 @njit(_nrt=False)
 def count_down(s, key):
     i = find_key(s, key)
-    s.h_count[i] -= 1
-    if s.h_count[i] == 0 and s.h_node[i] < 0:
+    s.h[i, H_COUNT] -= 1
+    if s.h[i, H_COUNT] == 0 and s.h[i, H_NODE] < 0:
         _drop_key(s, i)
 
 
@@ -94,16 +94,16 @@ def count_down(s, key):
 def key_on(s, key, w):
     """Node w is what the pair `key` sums to; the first such node stays."""
     i = _slot(s, key)
-    if s.h_node[i] < 0:
-        s.h_node[i] = w
+    if s.h[i, H_NODE] < 0:
+        s.h[i, H_NODE] = w
 
 
 @njit(_nrt=False)
 def key_off(s, key, w):
     i = find_key(s, key)
-    if s.h_key[i] == key and s.h_node[i] == w:
-        s.h_node[i] = -1
-        if s.h_count[i] == 0:
+    if s.h[i, H_KEY] == key and s.h[i, H_NODE] == w:
+        s.h[i, H_NODE] = -1
+        if s.h[i, H_COUNT] == 0:
             _drop_key(s, i)
 
 
@@ -111,37 +111,37 @@ def key_off(s, key, w):
 def push(s, rank, key):
     """A candidate; the heap hands out the highest rank first. What does not fit is forgotten."""
     n = s.g[QUEUE]
-    if n >= s.q_rank.shape[0]:
+    if n >= s.q.shape[0]:
         return
-    q, k = s.q_rank, s.q_key
+    q = s.q
     s.g[QUEUE] = n + 1
     while n > 0:
         p = (n - 1) >> 1
-        if q[p] >= rank:
+        if q[p, 0] >= rank:
             break
-        q[n], k[n] = q[p], k[p]
+        q[n, 0], q[n, 1] = q[p, 0], q[p, 1]
         n = p
-    q[n], k[n] = rank, key
+    q[n, 0], q[n, 1] = rank, key
 
 
 @njit(_nrt=False)
 def pop(s):
-    q, k = s.q_rank, s.q_key
-    rank, key = q[0], k[0]
+    q = s.q
+    rank, key = q[0, 0], q[0, 1]
     n = s.g[QUEUE] - 1
     s.g[QUEUE] = n
     if n > 0:
-        r, x = q[n], k[n]
+        r, x = q[n, 0], q[n, 1]
         i = 0
         while True:
             c = 2 * i + 1
             if c >= n:
                 break
-            if c + 1 < n and q[c + 1] > q[c]:
+            if c + 1 < n and q[c + 1, 0] > q[c, 0]:
                 c += 1
-            if q[c] <= r:
+            if q[c, 0] <= r:
                 break
-            q[i], k[i] = q[c], k[c]
+            q[i, 0], q[i, 1] = q[c, 0], q[c, 1]
             i = c
-        q[i], k[i] = r, x
+        q[i, 0], q[i, 1] = r, x
     return rank, key

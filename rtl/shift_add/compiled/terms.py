@@ -9,7 +9,32 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .state import COST, LEAST, LIMITED, RECORD, TERM, TERMS_FREE, doubt, random_bits
+from .state import (
+    C_COUNT,
+    C_PLUS,
+    C_ROOM,
+    COST,
+    FREE_TERMS,
+    H_COUNT,
+    H_NODE,
+    LEAST,
+    LIMITED,
+    RECORD,
+    T_COL,
+    T_NEXT,
+    T_POS,
+    T_PREV,
+    T_SHIFT,
+    T_SIGN,
+    T_WIRE,
+    TERM,
+    TERMS_FREE,
+    W_DEPTH,
+    W_HEAD,
+    W_USES,
+    doubt,
+    random_bits,
+)
 from .table import count_down, count_up, pair_key, push
 
 
@@ -18,48 +43,48 @@ def link_term(s, c, w, shift, sign):
     """A new term in its lists; pairs are not counted."""
     g = s.g
     g[TERMS_FREE] -= 1
-    t = s.t_free[g[TERMS_FREE]]
-    s.t_col[t], s.t_wire[t], s.t_shift[t], s.t_sign[t] = c, w, shift, sign
-    n = s.c_count[c]
+    t = s.lists[FREE_TERMS, g[TERMS_FREE]]
+    s.t[t, T_COL], s.t[t, T_WIRE], s.t[t, T_SHIFT], s.t[t, T_SIGN] = c, w, shift, sign
+    n = s.c[c, C_COUNT]
     s.c_terms[c, n] = t
-    s.t_pos[t] = n
-    s.c_count[c] = n + 1
-    first = s.w_head[w]
-    s.t_next[t], s.t_prev[t] = first, -1
+    s.t[t, T_POS] = n
+    s.c[c, C_COUNT] = n + 1
+    first = s.w[w, W_HEAD]
+    s.t[t, T_NEXT], s.t[t, T_PREV] = first, -1
     if first >= 0:
-        s.t_prev[first] = t
-    s.w_head[w] = t
-    s.w_uses[w] += 1
-    _account(s, c, w, n == 0, s.c_plus[c] == 0, sign, 1)
+        s.t[first, T_PREV] = t
+    s.w[w, W_HEAD] = t
+    s.w[w, W_USES] += 1
+    _account(s, c, w, n == 0, s.c[c, C_PLUS] == 0, sign, 1)
     if sign > 0:
-        s.c_plus[c] += 1
+        s.c[c, C_PLUS] += 1
     return t
 
 
 @njit(_nrt=False)
 def unlink_term(s, t):
     g = s.g
-    c, w, sign = s.t_col[t], s.t_wire[t], s.t_sign[t]
-    n = s.c_count[c] - 1
+    c, w, sign = s.t[t, T_COL], s.t[t, T_WIRE], s.t[t, T_SIGN]
+    n = s.c[c, C_COUNT] - 1
     last = s.c_terms[c, n]
-    p = s.t_pos[t]
+    p = s.t[t, T_POS]
     s.c_terms[c, p] = last
-    s.t_pos[last] = p
-    s.c_count[c] = n
-    a, b = s.t_prev[t], s.t_next[t]
+    s.t[last, T_POS] = p
+    s.c[c, C_COUNT] = n
+    a, b = s.t[t, T_PREV], s.t[t, T_NEXT]
     if a >= 0:
-        s.t_next[a] = b
+        s.t[a, T_NEXT] = b
     else:
-        s.w_head[w] = b
+        s.w[w, W_HEAD] = b
     if b >= 0:
-        s.t_prev[b] = a
-    s.w_uses[w] -= 1
-    s.t_col[t] = -1
-    s.t_free[g[TERMS_FREE]] = t
+        s.t[b, T_PREV] = a
+    s.w[w, W_USES] -= 1
+    s.t[t, T_COL] = -1
+    s.lists[FREE_TERMS, g[TERMS_FREE]] = t
     g[TERMS_FREE] += 1
     if sign > 0:
-        s.c_plus[c] -= 1
-    _account(s, c, w, n == 0, s.c_plus[c] == 0, sign, -1)
+        s.c[c, C_PLUS] -= 1
+    _account(s, c, w, n == 0, s.c[c, C_PLUS] == 0, sign, -1)
 
 
 @njit(_nrt=False)
@@ -77,7 +102,7 @@ def _account(s, c, w, empty, lonely, sign, way):
         zero = -way if lonely and not empty else 0
     g[COST] += g[TERM] * (zero + (0 if empty else way))
     if g[LIMITED]:
-        s.c_room[c] -= zero + way * (np.int64(1) << s.w_depth[w])
+        s.c[c, C_ROOM] -= zero + way * (np.int64(1) << s.w[w, W_DEPTH])
 
 
 @njit(_nrt=False)
@@ -85,24 +110,24 @@ def add_term(s, c, w, shift, sign):
     """A new term, its pairs counted; while moves are recorded, those that may be worth a node go to the
     heap."""
     g = s.g
-    for k in range(s.c_count[c]):
+    for k in range(s.c[c, C_COUNT]):
         o = s.c_terms[c, k]
-        key = pair_key(s.t_wire[o], s.t_shift[o], s.t_sign[o], w, shift, sign)
+        key = pair_key(s.t[o, T_WIRE], s.t[o, T_SHIFT], s.t[o, T_SIGN], w, shift, sign)
         i = count_up(s, key)
-        if g[RECORD] and (s.h_count[i] >= 2 or s.h_node[i] >= 0):
+        if g[RECORD] and (s.h[i, H_COUNT] >= 2 or s.h[i, H_NODE] >= 0):
             # For a new node the least cost stands: the true one is reckoned when the pair's turn comes.
-            gain = s.h_count[i] * g[TERM] - (0 if s.h_node[i] >= 0 else g[LEAST])
+            gain = s.h[i, H_COUNT] * g[TERM] - (0 if s.h[i, H_NODE] >= 0 else g[LEAST])
             push(s, (gain << 32) | random_bits(g), key)
     link_term(s, c, w, shift, sign)
 
 
 @njit(_nrt=False)
 def remove_term(s, t):
-    c, w, shift, sign = s.t_col[t], s.t_wire[t], s.t_shift[t], s.t_sign[t]
-    for k in range(s.c_count[c]):
+    c, w, shift, sign = s.t[t, T_COL], s.t[t, T_WIRE], s.t[t, T_SHIFT], s.t[t, T_SIGN]
+    for k in range(s.c[c, C_COUNT]):
         o = s.c_terms[c, k]
         if o != t:
-            count_down(s, pair_key(s.t_wire[o], s.t_shift[o], s.t_sign[o], w, shift, sign))
+            count_down(s, pair_key(s.t[o, T_WIRE], s.t[o, T_SHIFT], s.t[o, T_SIGN], w, shift, sign))
     unlink_term(s, t)
     doubt(s, w)
 
@@ -110,8 +135,8 @@ def remove_term(s, t):
 @njit(_nrt=False)
 def term_at(s, c, w, shift):
     """The term of wire w at `shift` in column c, or -1."""
-    for k in range(s.c_count[c]):
+    for k in range(s.c[c, C_COUNT]):
         t = s.c_terms[c, k]
-        if s.t_wire[t] == w and s.t_shift[t] == shift:
+        if s.t[t, T_WIRE] == w and s.t[t, T_SHIFT] == shift:
             return t
     return -1

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from .moves import PARENT, log, put, split, take
-from .state import DIGITS, FIRST_NODE, FIRST_SUM, FULL, random_bits
+from .state import C_COUNT, C_DIGITS, C_PARENT, DIGITS, FIRST_NODE, FIRST_SUM, FULL, T_WIRE, random_bits
 
 SHIFTS = 3  # a parent is taken times 1, 2 or 4
 
@@ -28,7 +28,9 @@ def relatives(weights, count):
     column)."""
     n, m = weights.shape
     out = np.full((m, count, 4), -2, np.int64)
-    out[:, :, 3] = 1 << 40
+    for c in range(m):
+        for k in range(count):
+            out[c, k, 3] = 1 << 40
     zero = np.ones(m, np.bool_)
     for i in range(n):
         for c in range(m):
@@ -48,7 +50,8 @@ def relatives(weights, count):
                     k -= 1
                 if k < count:
                     for e in range(count - 1, k, -1):
-                        out[c, e] = out[c, e - 1]
+                        for f in range(4):
+                            out[c, e, f] = out[c, e - 1, f]
                     out[c, k, 0], out[c, k, 1], out[c, k, 2], out[c, k, 3] = q, shift, sign, total
     return out
 
@@ -87,7 +90,8 @@ def tree_digits(digits, weights, near, place, first_sum):
     for k in range(digits.shape[0]):
         c = digits[k, 0]
         if place[c] < 0 or near[c, place[c], 0] < 0:
-            out[e] = digits[k]
+            for f in range(4):
+                out[e, f] = digits[k, f]
             e += 1
     for c in range(m):
         if place[c] < 0 or near[c, place[c], 0] < 0:
@@ -106,16 +110,16 @@ def tree_digits(digits, weights, near, place, first_sum):
                 at += 1
         out[e, 0], out[e, 1], out[e, 2], out[e, 3] = c, first_sum + q, shift, sign
         e += 1
-    return out[:e].copy()
+    return out[:e]
 
 
 @njit(_nrt=False)
 def rip(s, c, keep):
     """Split the nodes of column c again and again; each stays with probability keep / 256."""
     k = 0
-    while k < s.c_count[c] and not s.g[FULL]:
+    while k < s.c[c, C_COUNT] and not s.g[FULL]:
         t = s.c_terms[c, k]
-        if s.t_wire[t] >= s.g[FIRST_NODE] and (random_bits(s.g) & 255) >= keep:
+        if s.t[t, T_WIRE] >= s.g[FIRST_NODE] and (random_bits(s.g) & 255) >= keep:
             split(s, t)
         else:
             k += 1
@@ -129,16 +133,16 @@ def reparent(s, weights, c, q, shift, sign):
     while a >= 0:  # no column may need itself
         if a == c:
             return
-        a = s.c_parent[a]
+        a = s.c[a, C_PARENT]
     rip(s, c, 0)
-    if g[DIGITS] - s.c_digits[c] + s.c_terms.shape[1] > s.t_col.shape[0]:
+    if g[DIGITS] - s.c[c, C_DIGITS] + s.c_terms.shape[1] > s.t.shape[0]:
         g[FULL] = 1
     if g[FULL]:
         return
-    while s.c_count[c] > 0:
-        take(s, s.c_terms[c, s.c_count[c] - 1])
-    log(s, PARENT, c, s.c_parent[c], 0)
-    s.c_parent[c] = q
+    while s.c[c, C_COUNT] > 0:
+        take(s, s.c_terms[c, s.c[c, C_COUNT] - 1])
+    log(s, PARENT, c, s.c[c, C_PARENT], 0)
+    s.c[c, C_PARENT] = q
     for i in range(weights.shape[0]):
         v = weights[i, c]
         if q >= 0:
