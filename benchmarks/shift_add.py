@@ -49,26 +49,19 @@ def main() -> int:
             if args.luts:
                 cells[label(row)] = {name: luts.of_graph(graph) for name, graph in row.graphs.items()}
                 if not args.json:
-                    print(
-                        *(f"    {n}: {c.luts} LUT, {c.carries} CARRY4" for n, c in cells[label(row)].items()),
-                        sep="\n",
-                    )
+                    print(f"    {luts.text(cells[label(row)])}")
     verdicts = bars.verdicts(rows) if args.bars else []
     if args.json:
-        print(
-            json.dumps(
-                {
-                    "rows": [as_data(row) for row in rows],
-                    "cells": {k: {n: c._asdict() for n, c in v.items()} for k, v in cells.items()},
-                    "missing": missing,
-                    "bars": bars.as_data(verdicts),
-                },
-                indent=1,
-            )
-        )
+        figures = {
+            "rows": [as_data(row) for row in rows],
+            "cells": {k: {n: c._asdict() for n, c in v.items()} for k, v in cells.items()},
+            "missing": missing,
+            "bars": [v._asdict() for v in verdicts],
+        }
+        print(json.dumps(figures, indent=1))
     else:
-        print(*(f"not measured: {line}" for line in missing), *verdicts, sep="\n")
-        print("* deeper than the least depth in some answers")
+        notes = ["* deeper than the least depth of some matrices", *(f"not measured: {m}" for m in missing)]
+        print(*notes, *verdicts, sep="\n")
     return int(not all(v.passed for v in verdicts))
 
 

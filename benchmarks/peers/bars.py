@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .measure import Row
 
@@ -74,7 +74,3 @@ def _verdict(row: Row, name: str, bar: float, limit: float | None) -> Verdict:
     n, seeds = row.case.shape[0], len(row.case.seeds)
     title = f"{kind}, {mode}, n = {n}, {row.case.bits} bits, {seeds} seed{'s' * (seeds > 1)}"
     return Verdict(title, row.gain(name, PEERS), bar, passed, "; ".join(notes))
-
-
-def as_data(found: Sequence[Verdict]) -> list[dict[str, Any]]:
-    return [v._asdict() for v in found]

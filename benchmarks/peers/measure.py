@@ -87,7 +87,7 @@ def run(case: Case, mode: str, solvers: dict[str, Solver], repeats: int, budgets
     return row
 
 
-def as_data(row: Row, names: Sequence[str]) -> dict[str, Any]:
+def as_data(row: Row) -> dict[str, Any]:
     """The row as JSON-like data."""
     return {
         "family": row.case.family,
@@ -105,6 +105,6 @@ def as_data(row: Row, names: Sequence[str]) -> dict[str, Any]:
                 "deeper_than_least": row.too_deep(name),
                 "each": [c.adders for c in row.costs[name]],
             }
-            for name in names
+            for name in row.costs
         },
     }

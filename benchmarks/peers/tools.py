@@ -63,12 +63,13 @@ def ours(effort: float | str, seed: int = 0, objective: str = "adders") -> Solve
     """`rtl.shift_add.solve` with this effort, compiled and called once; no answer comes out of a cache."""
     from rtl import shift_add
 
-    def solve(weights: Array, mode: str) -> Any:
+    def solve(weights: Array, mode: str, effort: float | str = effort) -> Any:
         limit = None if mode == "unlimited" else mode
         with uncached():
             return shift_add.solve(weights, max_depth=limit, effort=effort, seed=seed, objective=objective)
 
-    return _warm({"": solve})[""]
+    _warm({"": lambda weights, mode: solve(weights, mode, "fast" if effort == "fast" else 0.01)})
+    return solve
 
 
 def _warm(solvers: dict[str, Solver]) -> dict[str, Solver]:
