@@ -11,13 +11,14 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module
 from amaranth.lib import wiring
 
 from fxsim.graph import Graph, Node
 from fxsim.types import TensorType
 from rtl import stream
-from rtl.emit import Emitter, signal_names
+from rtl.circuit import Circuit
+from rtl.emit import At, emit, lanes, signal_names
 from rtl.layout import Layout, Port
 from rtl.lower import Netlist, Wire, lower
 from rtl.lower.names import Names, identifier
@@ -211,13 +212,10 @@ class Core(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         advance = stream.handshake(m, self.i, self.o, self.latency)
-        emitted = Emitter(m, self.plan, self.i.payload, advance)
-        lanes = []
-        for wire, width in self.outputs:
-            lane = Signal(width, name=f"lane{len(lanes)}")
-            m.d.comb += lane.eq(emitted.value(wire.net, self.plan.stages) << wire.zeros)
-            lanes.append(lane)
-        m.d.comb += self.o.payload.eq(Cat(*lanes))
+        circuit = Circuit(m, self.i.payload, advance)
+        at: At = {}
+        emit(circuit, self.plan, self.plan.nets, at)
+        m.d.comb += self.o.payload.eq(Cat(*lanes(circuit, self.outputs, self.plan, at)))
         return m
 
     def verilog(self) -> str:

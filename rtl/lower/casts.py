@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fxsim.casting import round_shift
@@ -14,49 +16,58 @@ from rtl.lower.netlist import Netlist, Wire
 def cast(
     nl: Netlist, op: Cast, wires: np.ndarray, src_frac: int, lo: np.ndarray, hi: np.ndarray
 ) -> np.ndarray:
-    """`op` on an object array of wires at `src_frac`; lo, hi are the proven raw ends of the results."""
+    """`op` on an object array of wires at `src_frac`; lo, hi are the proven raw ends of the results.
+
+    Rounding never reverses an order, so a clamped source (a ReLU) is rounded first and clamped then: its
+    clamp becomes one with that of saturation, of fewer bits, and its rounding constant joins the sum before.
+    """
     frac, width, signed = (a.astype(int) for a in op.parameters(wires.shape))
     out = np.empty(wires.shape, object)
     if not wires.size:
         return out
-    ends = [_array([getattr(w, end) for w in wires.ravel()], wires.shape) for end in ("lo", "hi")]
-    low, high = (round_shift(e, src_frac - frac, op.rounding) for e in ends)
-    for i in np.ndindex(wires.shape):
+    sources = [nl.unclamped(w) for w in wires.ravel()]
+    ends = zip(*((v.lo, v.hi, least, most) for v, least, most in sources), strict=True)
+    rounded_ends = [round_shift(_array(e, wires.shape), src_frac - frac, op.rounding).ravel() for e in ends]
+    parts = zip(np.ndindex(wires.shape), sources, *(e.tolist() for e in rounded_ends), strict=True)
+    for i, (v, _, _), low, high, least, most in parts:
         drop, w = int(src_frac - frac[i]), int(width[i])
         spread = op.result_frac - int(frac[i])
         if not w or lo[i] == hi[i]:
             out[i] = nl.const(int(lo[i]) if w else 0)
             continue
-        q = rounded(nl, wires[i], drop, op.rounding, (int(low[i]), int(high[i])))
+        q = nl.clamp(rounded(nl, v, drop, op.rounding, (low, high)), least, most)
         ends_q = (int(lo[i]) >> spread, int(hi[i]) >> spread)
         out[i] = nl.shift(fitted(nl, op, wires[i], drop, q, w, bool(signed[i]), ends_q), spread)
     return out
 
 
-def _array(values: list[int], shape: tuple[int, ...]) -> np.ndarray:
+def _array(values: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
     a = np.empty(len(values), object)
     a[:] = values
     return exact(a.reshape(shape))
 
 
 def rounded(nl: Netlist, v: Wire, drop: int, rounding: Rounding, bounds: tuple[int, int]) -> Wire:
-    """v / 2**drop rounded: its floor, plus a carry that each mode takes from the dropped bits."""
+    """v / 2**drop rounded, proven to lie in `bounds`.
+
+    The floor of v plus a constant where the mode allows it, since the constant costs nothing beside another;
+    else the floor of v, plus a carry that the mode takes from the dropped bits.
+    """
     if drop <= v.zeros or (v.is_constant and not v.value):
         return nl.shift(v, -drop)
-    floor = nl.floor(v, drop)
-    if rounding is Rounding.TRN:
-        return floor
-    negative = nl.less(v, nl.const(0))
+    half = 1 << drop - 1
+    match rounding:
+        case Rounding.TRN:
+            return nl.floor(v, drop)
+        case Rounding.RND:
+            return nl.floor(nl.add(v, nl.const(half)), drop)
+        case Rounding.RND_MIN_INF:  # ties go down: short of half by one unit of v
+            return nl.floor(nl.add(v, nl.const(half - (1 << v.zeros))), drop)
+    floor, negative = nl.floor(v, drop), nl.less(v, nl.const(0))
     if rounding is Rounding.TRN_ZERO:
-        carry = nl.both(negative, nl.any_low(v, drop))
-        return nl.add(floor, carry, bounds)
-    half = nl.bit(v, drop - 1)  # set: at least half an LSB is dropped
-    if rounding is Rounding.RND:
-        return nl.add(floor, half, bounds)
-    beyond = nl.any_low(v, drop - 1)  # and more than half
+        return nl.add(floor, nl.both(negative, nl.any_low(v, drop)), bounds)
+    at_least_half, beyond = nl.bit(v, drop - 1), nl.any_low(v, drop - 1)
     match rounding:  # where a tie goes up
-        case Rounding.RND_MIN_INF:
-            up = nl.const(0)
         case Rounding.RND_ZERO:
             up = negative
         case Rounding.RND_INF:
@@ -65,7 +76,7 @@ def rounded(nl: Netlist, v: Wire, drop: int, rounding: Rounding, bounds: tuple[i
             up = nl.bit(v, drop)
         case _:
             up = nl.flip(nl.bit(v, drop))
-    return nl.add(floor, nl.both(half, nl.either(beyond, up)), bounds)
+    return nl.add(floor, nl.both(at_least_half, nl.either(beyond, up)), bounds)
 
 
 def fitted(
@@ -78,13 +89,11 @@ def fitted(
         bottom = -top
     if bottom <= q.lo and q.hi <= top:
         return q
+    if op.overflow in (Overflow.SAT, Overflow.SAT_SYM):
+        return nl.fit(nl.clamp(q, bottom, top), *bounds)
     over, under = nl.at_least(q, nl.const(top + 1)), nl.less(q, nl.const(bottom))
-    match op.overflow:
-        case Overflow.SAT | Overflow.SAT_SYM:
-            q = nl.mux(under, nl.const(bottom), q, (max(q.lo, bottom), max(q.hi, bottom)))
-            return nl.mux(over, nl.const(top), q, bounds)
-        case Overflow.SAT_ZERO:
-            return nl.mux(nl.either(over, under), nl.const(0), q, (min(bounds[0], 0), max(bounds[1], 0)))
+    if op.overflow is Overflow.SAT_ZERO:
+        return nl.mux(nl.either(over, under), nl.const(0), q, (min(bounds[0], 0), max(bounds[1], 0)))
     low = nl.low(q, width, signed)
     if op.overflow is Overflow.WRAP and not op.n:
         return nl.fit(low, *bounds)

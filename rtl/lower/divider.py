@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rtl.lower.netlist import Netlist, Wire, width_of
+from rtl.lower.net import Wire, width_of
+from rtl.lower.netlist import Netlist
 
 
 def divide(nl: Netlist, a: Wire, b: Wire, bounds: tuple[int, int]) -> Wire:
@@ -31,12 +32,14 @@ def _unsigned(nl: Netlist, a: Wire, b: Wire) -> Wire:
     bits: list[tuple[Wire, int]] = []
     for i in reversed(range(width)):
         remainder = nl.cat([(nl.bit(a, i), 1), (remainder, remainder.net.width + remainder.zeros)], False)
-        remainder = nl.fit(remainder, 0, min(2 * most - 1, a.hi >> i))
+        remainder = nl.read(remainder, 0, min(2 * most - 1, a.hi >> i))
         bit = nl.at_least(remainder, b)
         if not bit.is_constant or bit.value:
             rest = nl.sub(remainder, b)
             # The difference is used only where it is not negative.
-            rest = nl.fit(rest, max(0, rest.lo), min(most - 1, remainder.hi)) if rest.hi >= 0 else nl.const(0)
+            rest = (
+                nl.read(rest, max(0, rest.lo), min(most - 1, remainder.hi)) if rest.hi >= 0 else nl.const(0)
+            )
             remainder = nl.mux(bit, rest, remainder, (0, min(most - 1, remainder.hi)))
         bits.append((bit, 1))
     return nl.cat(bits[::-1], False)

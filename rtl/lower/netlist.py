@@ -1,4 +1,4 @@
-"""The scalar netlist that lowering writes: nets of proven range; wires are nets times powers of two."""
+"""The scalar netlist that lowering writes: every method returns an exact wire of the least proven width."""
 
 from __future__ import annotations
 
@@ -6,102 +6,23 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from rtl.lower.net import ADDERS, INFINITE, Net, Wire, trailing_zeros, width_of
 from rtl.timing import GENERIC
 
-INFINITE = 1 << 30  # trailing zeros of the constant 0
-
-
-class Net:
-    """One signal: primitive `kind` with `params` of the nets `args`, proven to lie in lo..hi.
-
-    Width and sign follow from lo..hi. `level` is the depth from the inputs in adders (family "generic"), as
-    if nothing were registered. A constant has kind "const"; an input has kind "input" and params (first bit
-    of its lane,).
-    """
-
-    __slots__ = ("args", "hi", "index", "kind", "level", "lo", "name", "params", "scope")
-
-    def __init__(self, kind: str, params: tuple, args: tuple[Net, ...], lo: int, hi: int) -> None:
-        self.kind, self.params, self.args = kind, params, args
-        self.lo, self.hi = lo, hi
-        self.index = -1
-        self.level = 0.0
-        self.name = ""
-        self.scope = -1
-
-    @property
-    def signed(self) -> bool:
-        return self.lo < 0
-
-    @property
-    def width(self) -> int:
-        return width_of(self.lo, self.hi)
-
-    @property
-    def is_constant(self) -> bool:
-        return self.kind == "const"
-
-    def __repr__(self) -> str:
-        return f"<Net {self.name or self.kind} {self.lo}..{self.hi}>"
-
-
-class Wire:
-    """The integer net << zeros: what one element of a tensor is in hardware. Low zero bits cost nothing."""
-
-    __slots__ = ("net", "zeros")
-
-    def __init__(self, net: Net, zeros: int = 0) -> None:
-        self.net, self.zeros = net, zeros
-
-    @property
-    def lo(self) -> int:
-        return self.net.lo << self.zeros
-
-    @property
-    def hi(self) -> int:
-        return self.net.hi << self.zeros
-
-    @property
-    def is_constant(self) -> bool:
-        return self.net.kind == "const"
-
-    @property
-    def value(self) -> int:
-        """The raw integer of a constant."""
-        return self.net.lo << self.zeros
-
-    @property
-    def free_zeros(self) -> int:
-        """Low zero bits; the constant 0 fits any alignment."""
-        return INFINITE if self.is_constant and not self.net.lo else self.zeros
-
-    def __repr__(self) -> str:
-        return f"<Wire {self.net!r} << {self.zeros}>"
-
-
-def width_of(lo: int, hi: int) -> int:
-    """Bits of the two's complement code of lo..hi, or of the unsigned code if lo >= 0; at least 1."""
-    if lo < 0:
-        return max((-1 - lo).bit_length(), hi.bit_length() if hi > 0 else 0) + 1
-    return max(hi.bit_length(), 1)
-
-
-def trailing_zeros(v: int) -> int:
-    return (v & -v).bit_length() - 1 if v else INFINITE
-
-
-ADDERS = frozenset(("add", "sub", "neg"))
+__all__ = ["ADDERS", "Net", "Netlist", "Wire"]
 
 
 @dataclass
 class Netlist:
     """A combinational netlist under construction; methods return exact wires of the least proven width.
 
-    Nets are hashed by structure, so that equal logic is built once. `adder_depth` is what constant matrix
-    products are asked for (`rtl.shift_add.solve`'s max_depth).
+    Nets are hashed by structure, so that equal logic is built once. `adder_depth`, `effort` and
+    `objective` are what constant matrix products are searched with (`rtl.shift_add.solve`).
     """
 
     adder_depth: int | str | None = "min"
+    effort: float | str = "fast"
+    objective: str = "adders"
     nets: list[Net] = field(default_factory=list)
     scope: int = -1
     prefix: str = "t"
@@ -166,7 +87,10 @@ class Netlist:
         return Wire(self._shr(a.net, -(a.zeros + k)))
 
     def fit(self, a: Wire, lo: int, hi: int, zeros: int = 0) -> Wire:
-        """The same integer, a multiple of 2**zeros in lo..hi: bits that this proves idle are dropped."""
+        """The same integer, proven to be a multiple of 2**zeros in lo..hi: idle bits are dropped.
+
+        The net keeps what is proven of it, for all that read it.
+        """
         if lo == hi:
             return self.const(lo)
         if a.is_constant:
@@ -178,9 +102,21 @@ class Netlist:
         lo, hi = max(a.net.lo, -(-lo >> a.zeros)), min(a.net.hi, hi >> a.zeros)
         if lo == hi:
             return Wire(self.constant_net(lo), a.zeros)
-        if (lo, hi) != (a.net.lo, a.net.hi):
-            return Wire(self.net("shr", (0,), (a.net,), lo, hi), a.zeros)
+        a.net.lo, a.net.hi = lo, hi
         return a
+
+    def read(self, a: Wire, lo: int, hi: int) -> Wire:
+        """The integer in lo..hi that agrees with a in the bits of a code of lo..hi; low zero bits stay."""
+        if lo <= a.lo and a.hi <= hi:
+            return a
+        if lo == hi:
+            return self.const(lo)
+        if a.is_constant:
+            low = a.value & (1 << width_of(lo, hi)) - 1
+            return self.const(low - (1 << width_of(lo, hi)) if low > hi else low)
+        if lo == 0 and hi >> a.zeros == 0:
+            return self.const(0)
+        return Wire(self.net("shr", (0,), (a.net,), -(-lo >> a.zeros), hi >> a.zeros), a.zeros)
 
     def align(self, *wires: Wire) -> tuple[int, list[int]]:
         """(common zeros, left shift of each net relative to them)."""
@@ -206,33 +142,55 @@ class Netlist:
     # ---- arithmetic -----------------------------------------------------------------------------------
 
     def add(self, a: Wire, b: Wire, bounds: tuple[int, int] | None = None) -> Wire:
-        return self._sum("add", a, b, bounds)
+        """a + b; `bounds` are proven ends of it, if tighter than those of independent operands."""
+        if a.is_constant:
+            a, b = b, a
+        if b.is_constant:
+            return self._plus(a, 1, b.value, bounds)
+        return self._sum("add", a, b, (a.lo + b.lo, a.hi + b.hi), bounds)
 
     def sub(self, a: Wire, b: Wire, bounds: tuple[int, int] | None = None) -> Wire:
-        return self._sum("sub", a, b, bounds)
+        if b.is_constant:
+            return self._plus(a, 1, -b.value, bounds)
+        if a.is_constant:
+            return self._plus(b, -1, a.value, bounds)
+        return self._sum("sub", a, b, (a.lo - b.hi, a.hi - b.lo), bounds)
 
-    def _sum(self, kind: str, a: Wire, b: Wire, bounds: tuple[int, int] | None) -> Wire:
-        """`bounds` are proven ends of the result, when tighter than those of independent operands."""
-        if a.is_constant and b.is_constant:
-            return self.const(a.value + b.value if kind == "add" else a.value - b.value)
-        if b.is_constant and not b.value:
-            return a
-        if a.is_constant and not a.value:
-            return b if kind == "add" else self.neg(b)
+    def neg(self, a: Wire) -> Wire:
+        return self._plus(a, -1, 0, None)
+
+    def _plus(self, a: Wire, sign: int, offset: int, bounds: tuple[int, int] | None) -> Wire:
+        """sign * a + offset; an offset that a already carries is added to this one."""
+        if a.is_constant:
+            return self.const(sign * a.value + offset)
+        net = a.net
+        if net.kind == "add" and net.args[1].is_constant:
+            offset += sign * (net.args[1].lo << net.params[1] + a.zeros)
+            a = Wire(net.args[0], net.params[0] + a.zeros)
+        elif net.kind == "sub" and net.args[0].is_constant:
+            offset += sign * (net.args[0].lo << net.params[0] + a.zeros)
+            a, sign = Wire(net.args[1], net.params[1] + a.zeros), -sign
+        elif net.kind == "neg":
+            a, sign = Wire(net.args[0], a.zeros), -sign
+        if not offset:
+            if sign > 0:
+                return a
+            return Wire(self.net("neg", (), (a.net,), -a.net.hi, -a.net.lo), a.zeros)
+        if sign > 0:
+            return self._sum("add", a, self.const(offset), (a.lo + offset, a.hi + offset), bounds)
+        return self._sum("sub", self.const(offset), a, (offset - a.hi, offset - a.lo), bounds)
+
+    def _sum(
+        self, kind: str, a: Wire, b: Wire, ends: tuple[int, int], bounds: tuple[int, int] | None
+    ) -> Wire:
         zeros, shifts = self.align(a, b)
-        ends = (a.lo + b.lo, a.hi + b.hi) if kind == "add" else (a.lo - b.hi, a.hi - b.lo)
         lo, hi = ends if bounds is None else (max(ends[0], bounds[0]), min(ends[1], bounds[1]))
         lo, hi = -(-lo >> zeros), hi >> zeros
         args = [a.net, b.net]
-        if kind == "add" and b.net.index < a.net.index:  # one form of a commutative sum
+        if kind == "add" and 0 <= b.net.index < a.net.index:  # one form of a commutative sum
             args, shifts = args[::-1], shifts[::-1]
         net = self.net(kind, tuple(shifts), args, lo, hi)
         return self.const(lo << zeros) if net.is_constant else Wire(net, zeros)
-
-    def neg(self, a: Wire) -> Wire:
-        if a.is_constant:
-            return self.const(-a.value)
-        return Wire(self.net("neg", (), (a.net,), -a.net.hi, -a.net.lo), a.zeros)
 
     def sum(self, terms: Iterable[tuple[Wire, int]], bounds: tuple[int, int] | None = None) -> Wire:
         """Sum of sign * wire by two-input adders, shallowest operands first; `bounds` of the whole sum."""
@@ -289,14 +247,7 @@ class Netlist:
     def low(self, a: Wire, width: int, signed: bool = False) -> Wire:
         """a mod 2**width, read as unsigned or as two's complement."""
         lo, hi = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
-        if lo <= a.lo and a.hi <= hi:
-            return a
-        if a.is_constant:
-            low = a.value & (1 << width) - 1
-            return self.const(low - (1 << width) if low > hi else low)
-        if a.zeros >= width:
-            return self.const(0)
-        return Wire(self.net("shr", (0,), (a.net,), lo >> a.zeros, hi >> a.zeros), a.zeros)
+        return self.read(a, lo, hi)
 
     def any_low(self, a: Wire, width: int) -> Wire:
         """1 where one of the low `width` bits of a is set."""
@@ -378,21 +329,8 @@ class Netlist:
         if a.is_constant:  # a < b is b >= a + 1: the constant to the right
             return self._order("ge" if kind == "lt" else "lt", b, self.const(a.value + 1))
         if b.is_constant:
-            # Below the constant's last one bit nothing decides: a < c * 2**k is floor(a / 2**k) < c.
-            bound = -(-b.value >> a.zeros)
-            if not bound and a.net.signed:
-                sign = self.bit(a, a.zeros + a.net.width - 1)
-                return sign if kind == "lt" else self.flip(sign)
-            zeros = trailing_zeros(bound)
-            net, bound = self._shr(a.net, zeros), bound >> zeros
-            if net.lo >= bound or net.hi < bound:
-                return self.const(int((net.lo >= bound) == (kind == "ge")))
-            if net.hi == bound or net.lo == bound - 1:  # two values of the net's high part decide
-                high = net.hi == bound
-                at = self.constant_net(bound if high else bound - 1)
-                same = "eq" if high == (kind == "ge") else "ne"
-                return self._flag(same, net, at)
-            return Wire(self.net(kind, (0, 0), (net, self.constant_net(bound)), 0, 1))
+            bound = self.constant_net(-(-b.value >> a.zeros))
+            return Wire(self.net(kind, (0, 0), (a.net, bound), 0, 1))
         _, shifts = self.align(a, b)
         return Wire(self.net(kind, tuple(shifts), (a.net, b.net), 0, 1))
 
@@ -416,6 +354,32 @@ class Netlist:
             return self._flag(kind, a.net, self.constant_net(b.value >> a.zeros))
         zeros, _ = self.align(a, b)
         return Wire(self.net(kind, (), (self.code(a, zeros), self.code(b, zeros)), 0, 1))
+
+    def clamp(self, a: Wire, lo: int, hi: int) -> Wire:
+        """min(max(a, lo), hi) for lo <= hi."""
+        if a.net.kind == "clamp":  # a was clamped already: only the tighter ends are left
+            least, most = (e << a.zeros for e in a.net.params)
+            inner = Wire(a.net.args[0], a.zeros)
+            return self.clamp(inner, min(max(least, lo), hi), min(max(most, lo), hi))
+        if lo <= a.lo and a.hi <= hi:
+            return a
+        if a.is_constant or a.hi <= lo or hi <= a.lo:
+            return self.const(min(max(a.lo, lo), hi))
+        lo, hi = max(a.lo, lo), min(a.hi, hi)
+        if lo == hi:
+            return self.const(lo)
+        zeros = min(a.zeros, trailing_zeros(lo), trailing_zeros(hi))
+        lo, hi = lo >> zeros, hi >> zeros
+        return Wire(self.net("clamp", (lo, hi), (self.code(a, zeros),), lo, hi), zeros)
+
+    def unclamped(self, a: Wire) -> tuple[Wire, int, int]:
+        """(b, lo, hi) with a = min(max(b, lo), hi)."""
+        if a.net.kind != "clamp":
+            return a, a.lo, a.hi
+        net = a.net.args[0]
+        b = Wire(net.args[0], net.params[0]) if net.kind == "shl" else Wire(net)
+        lo, hi = (e << a.zeros for e in a.net.params)
+        return Wire(b.net, b.zeros + a.zeros), lo, hi
 
     def mux(self, condition: Wire, a: Wire, b: Wire, bounds: tuple[int, int] | None = None) -> Wire:
         """a where condition is 1, else b."""

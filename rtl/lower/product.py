@@ -40,8 +40,7 @@ def partial_products(nl: Netlist, a: Wire, b: Wire, bounds: tuple[int, int]) -> 
 def constant_product(nl: Netlist, x: Sequence[Wire], weights: Any) -> list[Wire]:
     """x @ weights for constant integers (n_in, n_out), by one shared adder graph.
 
-    Constant inputs become an offset; the graph is searched for the others, once per matrix whatever their
-    ranges.
+    Constant inputs become an offset; the graph is searched for the others.
     """
     w = exact(np.asarray(weights))
     live = [i for i, wire in enumerate(x) if not wire.is_constant and np.any(w[i])]
@@ -51,10 +50,10 @@ def constant_product(nl: Netlist, x: Sequence[Wire], weights: Any) -> list[Wire]
             offset = [o + wire.value * int(c) for o, c in zip(offset, w[i], strict=True)]
     if not live:
         return [nl.const(o) for o in offset]
-    graph = solve(w[live], max_depth=nl.adder_depth, effort="fast")
     wires = [x[i] for i in live]
-    ends = graph.intervals([v.lo for v in wires], [v.hi for v in wires])
-    for node, bounds in zip(graph.nodes, ends[graph.n_in :], strict=True):
+    ranges = [(v.lo, v.hi) for v in wires]
+    graph = solve(w[live], ranges, max_depth=nl.adder_depth, effort=nl.effort, objective=nl.objective)
+    for node, bounds in zip(graph.nodes, graph.intervals()[graph.first_node :], strict=True):
         a, b = nl.shift(wires[node.a], node.shift_a), nl.shift(wires[node.b], node.shift_b)
         if node.sign_b < 0:
             wires.append(nl.sub(a, b, bounds))

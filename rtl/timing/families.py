@@ -15,6 +15,7 @@ GENERIC = Family(
         **WIRING,
         **dict.fromkeys(("add", "sub", "neg", "lt", "ge", "table"), Delay(1.0)),
         **dict.fromkeys(("eq", "ne", "any", "mux"), Delay(0.5)),
+        "clamp": Delay(0.75),
         **dict.fromkeys(("gate", "and", "or", "xor", "not"), Delay(0.25)),
     },
     source="a convention: one adder of any width is 1, which orders designs and predicts no clock",

@@ -9,6 +9,7 @@ TYPES = ("tests/agreement/test_types.py",)
 SMT = ("tests/agreement/test_smt.py",)
 LOAD = ("tests/load/test_load_certificates.py",)
 LOWER = ("tests/rtl/test_lower.py",)
+CODES = ("tests/rtl/test_lower_codes.py",)
 CORE = ("tests/rtl/test_core.py",)
 HLS = ("tests/hls/test_ops.py",)
 PLANNED = ("tests/emulate/test_planned.py",)
@@ -96,27 +97,39 @@ MUTANTS = (
         "the fast emulator leaves out a clamp that its own rounding needs",
     ),
     Mutant(
-        "lost_sign_extension",
-        "rtl/emit.py",
-        """    out = v[min(k, len(v) - 1) :]
-    return out.as_signed() if v.shape().signed else out""",
-        """    out = v[min(k, len(v) - 1) :]
-    return out""",
-        LOWER,
-        "the upper bits of a signed value are extended by zeros",
+        "slice_forgets_sign", "rtl/emit/logic.py",
+        "extended(w, high, net.args[0].signed, net.width)", "extended(w, high, False, net.width)",
+        LOWER, "the upper bits of a signed value are extended by zeros",
     ),
     Mutant(
-        "shift_forgets_sign", "rtl/emit.py",
-        """    out = Cat(Const(0, k), v)
-    return out.as_signed() if v.shape().signed else out""",
-        """    out = Cat(Const(0, k), v)
-    return out""",
-        LOWER, "a shifted operand of an adder loses its sign",
+        "flip_forgets_sign", "rtl/emit/adders.py",
+        "_flipped(w, v) if u.signed else v", "v",
+        CODES, "a signed operand of an adder of codes is read as unsigned",
     ),
     Mutant(
-        "register_missing", "rtl/emit.py",
-        "self.at[net, s] = self._register(net, s, self.at[net, s - 1])",
-        "self.at[net, s] = (self._register if s != 2 else self._signal)(net, s, self.at[net, s - 1])",
+        "ones_above_the_lower_operand", "rtl/lower/codes.py",
+        "fill = (1 << q.top) - (1 << max(p.top, q.zeros))", "fill = (1 << q.top) - (1 << p.top)",
+        CODES, "constant bits begin below the carry chain",
+    ),
+    Mutant(
+        "half_of_the_code", "rtl/lower/encode.py",
+        "Wire(made, code.zeros), -code.sign * code.offset", "Wire(made, code.zeros), code.sign * code.offset",
+        CODES, "a code is taken for its value with the wrong offset",
+    ),
+    Mutant(
+        "too_few_bits_demanded", "rtl/lower/demand.py",
+        "yield args[0], bits + params[0]", "yield args[0], bits",
+        LOWER, "a slice asks for too few bits of its source",
+    ),
+    Mutant(
+        "low_bits_lost", "rtl/lower/low.py",
+        "bit = net.params[0] + lowest[net]", "bit = net.params[0] + lowest[net] + 1",
+        LOWER, "a bit is dropped that a slice reads",
+    ),
+    Mutant(
+        "register_missing", "rtl/emit/walk.py",
+        "at[net, s] = w.register(name_of(net, s, plan), net, at[net, s - 1])",
+        "at[net, s] = (w.register if s != 2 else w.signal)(name_of(net, s, plan), net, at[net, s - 1])",
         CORE, "one register is missing on every path that crosses stage 2",
     ),
     Mutant(
@@ -131,7 +144,7 @@ MUTANTS = (
     ),
     Mutant(
         "half_bit_of_rounding", "rtl/lower/casts.py",
-        "half = nl.bit(v, drop - 1)", "half = nl.bit(v, drop)",
+        "half = 1 << drop - 1", "half = 1 << drop",
         LOWER, "hardware rounds by the wrong bit",
     ),
     Mutant(

@@ -171,9 +171,7 @@ def register_bits(source: str) -> int:
 def test_products_of_variables_use_no_multiplier():
     source = rtl.build(graph()).verilog()
     code = "\n".join(line.split("//")[0] for line in source.split("\n"))
-    for other in ("/*", "*/", "always @*", "(* keep *)"):
-        code = code.replace(other, "")
-    assert "*" not in code
+    assert "*" not in code.replace("/*", "").replace("*/", "").replace("always @*", "")
 
 
 def test_every_primitive_has_a_delay_and_an_expression():
@@ -257,10 +255,10 @@ def test_project_without_vectors_and_into_a_file(tmp_path):
 
 def test_a_wrong_core_is_seen(rng, monkeypatch):
     core = rtl.build(fxsim.trace(lambda x: x + 1, fxsim.SQ(4, 0)))
-    monkeypatch.setitem(EXPRESSION, "add", lambda net, a, b: a - b)
+    monkeypatch.setitem(EXPRESSION, "add", lambda w, net, a, b: a)
     found = rtl.verify(core, np.arange(-8, 8), raw=True, simulator="amaranth")
     assert not found
-    assert (found.mismatches, found.vectors) == (15, 16)  # only 0 + 1 and 1 - 0 agree
+    assert (found.mismatches, found.vectors) == (16, 16)
     assert "y" in str(found.first_difference)
 
 

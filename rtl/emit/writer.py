@@ -1,0 +1,59 @@
+"""What a writer of hardware offers: operators on unsigned vectors, signals, registers, tables."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from rtl.lower.net import Net
+
+
+class Writer(Protocol):
+    """A description of hardware under construction; vectors (Any) are unsigned and know their width.
+
+    Operands of two-operand operators are of one width, which the result of add, subtract and the bitwise ones
+    has too. `less` reads two's complements where `signed`; `pick` is c ? a : b.
+    """
+
+    def width(self, v: Any) -> int: ...
+    def constant(self, value: int, width: int) -> Any: ...
+    def cut(self, v: Any, start: int, stop: int) -> Any: ...
+    def join(self, *parts: Any) -> Any: ...
+    def repeat(self, bit: Any, count: int) -> Any: ...
+    def add(self, a: Any, b: Any) -> Any: ...
+    def subtract(self, a: Any, b: Any) -> Any: ...
+    def invert(self, a: Any) -> Any: ...
+    def bitwise(self, kind: str, a: Any, b: Any) -> Any: ...
+    def any(self, a: Any) -> Any: ...
+    def all(self, a: Any) -> Any: ...
+    def equal(self, a: Any, b: Any) -> Any: ...
+    def less(self, a: Any, b: Any, signed: bool) -> Any: ...
+    def pick(self, c: Any, a: Any, b: Any) -> Any: ...
+
+    def lane(self, offset: int, width: int) -> Any:
+        """Bits of the input payload."""
+
+    def signal(self, name: str, net: Net, v: Any) -> Any:
+        """A signal of this name, and what it is read as."""
+
+    def register(self, name: str, net: Net, v: Any) -> Any:
+        """A register that takes v at each edge where the pipeline advances."""
+
+    def table(self, name: str, net: Net, index: Any) -> Any:
+        """Module NAME_rom with the signal NAME_index; a signal called `name`."""
+
+    def helper(self, net: Net, v: Any) -> Any:
+        """v, perhaps as a signal of its own, called after the net that it is for: bits of it can be taken."""
+
+
+def extended(w: Writer, v: Any, signed: bool, width: int) -> Any:
+    """v in exactly `width` bits, cut or extended by its own sign."""
+    have = w.width(v)
+    if have >= width:
+        return w.cut(v, 0, width)
+    fill = w.repeat(w.cut(v, have - 1, have), width - have) if signed else w.constant(0, width - have)
+    return w.join(v, fill)
+
+
+def up(w: Writer, v: Any, k: int) -> Any:
+    """v * 2**k."""
+    return w.join(w.constant(0, k), v) if k else v

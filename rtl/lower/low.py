@@ -1,0 +1,67 @@
+"""Low bits that nobody reads: adders pass them on from an operand, so that whole chains of them can go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rtl.lower.net import Net
+
+NONE = 1 << 30  # the lowest bit read of a net that nobody has read yet
+
+
+def without_low_bits(nets: Sequence[Net], outputs: set[Net]) -> list[Net]:
+    """The nets with adders that start at the lowest bit that is read of them; changes them in place.
+
+    nets     operands first
+    outputs  those that are read in full
+
+    What an adder passes by below its carry chain it takes as a slice of its operand.
+    """
+    lowest = _lowest(nets, outputs)
+    dropped: dict[Net, int] = {}
+    slices: dict[tuple[Net, int], Net] = {}
+    out: list[Net] = []
+    for net in nets:
+        passed = _passed(net, lowest[net])
+        if passed:
+            x = net.args[0]
+            k = passed - dropped.get(x, 0)
+            if k and (x, k) not in slices:
+                part = slices[x, k] = Net("shr", (k,), (x,), x.lo >> k, x.hi >> k)
+                part.level, part.scope, part.name = x.level, x.scope, f"{x.name}_high"
+                out.append(part)
+            rest = [Net("const", (), (), c.lo >> passed, c.lo >> passed) for c in net.args[2:]]
+            net.args = (slices[x, k] if k else x, net.args[1], *rest)
+            net.params = (0, net.params[1] - passed)
+            net.lo, net.hi = net.lo >> passed, net.hi >> passed
+            dropped[net] = passed
+        elif net.kind == "shr" and net.args[0] in dropped:
+            net.params = (net.params[0] - dropped[net.args[0]],)
+        out.append(net)
+    for index, net in enumerate(out):
+        net.index = index
+    return out
+
+
+def _lowest(nets: Sequence[Net], outputs: set[Net]) -> dict[Net, int]:
+    """Per net the lowest bit that is read of it."""
+    lowest = {net: 0 if net in outputs else NONE for net in nets}
+    for net in reversed(nets):
+        for position, a in enumerate(net.args):
+            if a.is_constant:
+                continue
+            bit = 0
+            if net.kind == "shr":
+                bit = net.params[0] + lowest[net]
+            elif position == 0:
+                bit = _passed(net, lowest[net])
+            lowest[a] = min(lowest[a], bit)
+    return lowest
+
+
+def _passed(net: Net, lowest: int) -> int:
+    """How many bits below `lowest` an adder takes from its first operand as they are."""
+    if net.kind not in ("add", "sub") or net.params[0] or net.args[0].is_constant:
+        return 0
+    passed = min(net.params[1], lowest)
+    return passed if passed < min(net.width, net.args[0].width) else 0
