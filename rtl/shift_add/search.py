@@ -25,6 +25,7 @@ SLICE = 0.02  # seconds between looks at the clock
 STEPS = 64  # temperatures of a search of a given number of trials
 DEEPEST = 50  # a larger limit binds nothing, and 2**depth must fit in 64 bits
 ENOUGH = 3000  # trials per digit after which a search is over before its time
+TWICE = 3000  # digits below which there are two passes
 TREE_WORK = 50_000_000  # coefficients that may be compared for column differences
 NEAREST = 6  # columns that a column may become the child of, in a trial
 
@@ -41,7 +42,8 @@ def search(
     call begins again from 0, in full-adder bits, for the last part of the search.
     """
     state, drawing, least, weights, choices = min(
-        (_first(problem, start, seed) for start in _starts(problem)), key=lambda made: made[2][1]
+        (_first(problem, start, seed, k) for k, start in enumerate(_starts(problem))),
+        key=lambda made: made[2][1],
     )
     if (trials or seconds) and least[1] > 0:
         near = entry.relatives(weights, min(NEAREST, problem.n_out)) if weights.size else _NO_NEAR
@@ -64,18 +66,26 @@ _NO_WEIGHTS = np.zeros((0, 0), np.int64)
 
 def _starts(problem: Problem) -> list[float | None]:
     """None, the columns themselves, and where depth is free column differences: what a parent costs, in
-    adders."""
+    adders.
+
+    A small matrix gets a second pass with other ties: it costs less than what comes before and after.
+    """
+    columns = [None, None] if len(problem.digits) < TWICE else [None]
+    return [*columns, 0.5, 2.0] if _free(problem) else columns
+
+
+def _free(problem: Problem) -> bool:
+    """Whether columns may be made of other columns."""
     n, m = problem.weights.shape
-    free = problem.max_depth is None and problem.narrow and not any(problem.offsets)
-    free = free and m > 1 and n * m * m <= TREE_WORK and all(w is None for w in problem.wraps)
-    return [None, 0.5, 2.0] if free else [None]
+    plain = not any(problem.offsets) and all(w is None for w in problem.wraps)
+    return plain and problem.max_depth is None and problem.narrow and m > 1 and n * m * m <= TREE_WORK
 
 
-def _first(problem: Problem, extra: float | None, seed: int) -> tuple[Any, ...]:
+def _first(problem: Problem, extra: float | None, seed: int, number: int) -> tuple[Any, ...]:
     """(state, drawing, [cost in the state, cost of the drawing], weights if columns may differ, codings)."""
     n, m = problem.weights.shape
     digits, parents = problem.digits, np.full(m, -1, np.int64)
-    trees = len(_starts(problem)) > 1
+    trees = _free(problem)
     weights = problem.weights.array.astype(np.int64) if trees else _NO_WEIGHTS
     rows = n + len(problem.constants)
     if extra is not None:
@@ -104,7 +114,7 @@ def _first(problem: Problem, extra: float | None, seed: int) -> tuple[Any, ...]:
     state, drawing, least = entry.first(
         lo, hi, n, m, span, count + count // 4 + 8, longest, digits, parents, limit,
         int(problem.objective == "bits"),
-        1 + 2 * seed, seed,
+        2 * (seed + 7919 * number) + 1, seed,
     )  # fmt: skip
     choices, state.g[FORMS] = entry.coefficients(digits, n)
     return state, drawing, least, weights, choices

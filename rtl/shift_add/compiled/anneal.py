@@ -45,7 +45,6 @@ from .table import count_up, key_on, pair_key
 from .terms import term_at
 from .tree import reparent, rip
 
-NODES_AT_ONCE = 3  # a trial dissolves, or recodes, one to so many
 LONGER = 8  # one recoding in so many may take a digit more
 
 
@@ -190,15 +189,14 @@ def _trial(s, weights, near, choices, temperature):
     elif kind < 3:
         rip(s, below(g, s.c.shape[0]), 64)
     elif kind < 7 and choices.shape[0] > 0:
-        for _ in range(1 + below(g, NODES_AT_ONCE)):
-            # Most often one that has another form as short.
-            k = below(g, choices.shape[0] if below(g, 4) == 0 or g[FORMS] == 0 else g[FORMS])
-            if not g[FULL]:
-                recode(s, choices[k, 0], choices[k, 1])
+        # Most often a coefficient that has another form as short.
+        k = below(g, choices.shape[0] if below(g, 4) == 0 or g[FORMS] == 0 else g[FORMS])
+        recode(s, choices[k, 0], choices[k, 1])
         if not _within_room(s):
             g[FULL] = 1
     else:
-        for _ in range(1 + below(g, NODES_AT_ONCE)):
+        # Mostly one: more are kept seldom in a large matrix, and lead out of dead ends in a small one.
+        for _ in range(1 + (below(g, 3) if below(g, 4) == 0 else 0)):
             if g[NODES] > 0 and not g[FULL]:
                 dissolve(s, s.lists[LIVE_NODES, below(g, g[NODES])])
     strengthen(s)
