@@ -137,7 +137,12 @@ def measure(network: Network, repeats: int, with_luts: bool) -> dict[str, dict[s
         found["alkaid, ternary"] = designs["alkaid, ternary"].figures
         for name, d in designs.items():
             cells = luts.synthesize(d.verilog, d.top)
-            found[name] |= {"LUT": cells.luts, "CARRY4": cells.carries, "FF": cells.registers}
+            found[name] |= {
+                "LUT": cells.luts,
+                "INV": cells.inverters,
+                "CARRY4": cells.carries,
+                "FF": cells.registers,
+            }
     return found
 
 
@@ -153,8 +158,8 @@ def verdicts(name: str, found: dict[str, dict[str, Any]], whole: bool) -> list[t
     own, peer = found["ours"], found["alkaid"]
     lines = []
     if "LUT" in own:
-        best = min(figures["LUT"] for figures in found.values() if figures is not own)
-        gain = 100 * (1 - own["LUT"] / best)
+        peers = [figures for figures in found.values() if figures is not own]
+        gain = 100 * (1 - own["LUT"] / min(p["LUT"] for p in peers))
         passed = gain >= 8 and own["stages"] <= peer["stages"]
         lines.append(
             (passed, f"{name}: {gain:.1f} % fewer LUTs at {own['stages']} of {peer['stages']} stages")

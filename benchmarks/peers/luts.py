@@ -10,9 +10,10 @@ COMMAND = "synth_xilinx -family xc7 -flatten -noiopad"
 
 
 class Cells(NamedTuple):
-    """Cells of a netlist: LUTs and inverters, CARRY4, flip-flops."""
+    """Cells of a netlist: LUT1 to LUT6, inverters (a LUT1 in the chip, or none), CARRY4, flip-flops."""
 
     luts: int
+    inverters: int
     carries: int
     registers: int
 
@@ -22,11 +23,14 @@ def synthesize(verilog: str, top: str) -> Cells:
     from rtl.synth import synthesize
 
     found = synthesize(verilog, top, "xc7", system_verilog=True)
-    return Cells(found.lut + found.lutram, found.carry, found.ff)
+    inverters = found.cells.get("INV", 0)
+    return Cells(found.lut + found.lutram - inverters, inverters, found.carry, found.ff)
 
 
 def text(cells: dict[str, Cells]) -> str:
-    return "; ".join(f"{name}: {c.luts} LUT, {c.carries} CARRY4" for name, c in cells.items())
+    return "; ".join(
+        f"{name}: {c.luts} LUT + {c.inverters} INV, {c.carries} CARRY4" for name, c in cells.items()
+    )
 
 
 def of_graph(graph: Graph) -> Cells:
