@@ -36,6 +36,8 @@ def build(
     name: str | None = None,
     *,
     adder_depth: int | str | None = "min",
+    effort: float | str = "fast",
+    objective: str = "adders",
     family: str | Family = "generic",
     clock_mhz: float | None = None,
     balance: bool = True,
@@ -45,6 +47,9 @@ def build(
     max_depth_per_stage  adders of logic depth between registers, at least 1; None: one combinational stage
     name                 of the Verilog module; default: the graph's
     adder_depth          depth limit of constant matrix products, as `rtl.shift_add.solve` takes it
+    effort, objective    of the search for their adders, as `rtl.shift_add.solve` takes them: seconds are of
+    each
+                         matrix, and only "fast" and "best" give the same Verilog on every machine
     family               delay model of the device, one of `rtl.timing.FAMILIES`
     clock_mhz            the clock that every stage must allow by that model, in place of max_depth_per_stage
     balance              spread the logic over the stages, of which there are as few as the limit allows, so
@@ -58,7 +63,8 @@ def build(
         raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {schedule!r}")
     return Core(
         graph, max_depth_per_stage, name,
-        adder_depth=adder_depth, family=family, clock_mhz=clock_mhz, balance=balance,
+        adder_depth=adder_depth, effort=effort, objective=objective, family=family, clock_mhz=clock_mhz,
+        balance=balance,
     )  # fmt: skip
 
 
@@ -89,8 +95,8 @@ class Core(wiring.Component):
 
     def __init__(
         self, graph: Graph, max_depth_per_stage: float | None = 4, name: str | None = None,
-        *, adder_depth: int | str | None = "min", family: str | Family = "generic",
-        clock_mhz: float | None = None, balance: bool = True,
+        *, adder_depth: int | str | None = "min", effort: float | str = "fast", objective: str = "adders",
+        family: str | Family = "generic", clock_mhz: float | None = None, balance: bool = True,
     ) -> None:  # fmt: skip
         if not isinstance(graph, Graph):
             raise TypeError(f"graph must be a fxsim.Graph, not {graph!r}")
@@ -109,7 +115,7 @@ class Core(wiring.Component):
         self.clock_mhz = clock_mhz
         self.in_layout = _layout("inputs", graph.inputs, [n.name for n in graph.inputs])
         self.out_layout = _layout("outputs", graph.outputs, list(graph.output_names))
-        self.netlist = Netlist(adder_depth)
+        self.netlist = Netlist(adder_depth, effort, objective)
         self.names = Names(graph, self.top)
         self.outputs: list[tuple[Wire, int]] = []  # and their lane widths
         lowered = lower(graph, self._input_wires(), self.netlist, self.names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,19 @@ def positive(text: str) -> int:
 
 def natural(text: str) -> int:
     return _whole(text, 0)
+
+
+def effort(text: str) -> str | float:
+    """Of a search: "fast", "best", or seconds."""
+    if text in ("fast", "best"):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be fast, best or a positive number of seconds, not {text!r}")
+    return value
 
 
 def _whole(text: str, least: int) -> int:

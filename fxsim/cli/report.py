@@ -10,7 +10,7 @@ import argparse
 from fxsim.cli.arguments import add_model_arguments, positive
 from fxsim.cli.console import Console, number
 from fxsim.cli.data import load_model
-from fxsim.cli.verilog import add_build_arguments
+from fxsim.cli.verilog import add_build_arguments, build_core
 
 TARGETS = ("ecp5", "ice40", "xc7")
 """Names of `rtl.synth.TARGETS`, which is not imported only to print the help."""
@@ -54,7 +54,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
         rtl.synth.check(name, device=arguments.device, fmax=arguments.fmax)
     graph = load_model(arguments.model, arguments)
     with console.stage("build the hardware"):
-        core = rtl.build(graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name)
+        core = build_core(graph, arguments)
     console.data |= {
         "top": core.top, "adders": core.adders, "depth": number(core.depth), "registers": core.registers,
         "latency": core.latency, "reports": [],

@@ -8,7 +8,7 @@ from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, add_s
 from fxsim.cli.console import Console
 from fxsim.cli.data import load_model, raw_samples
 from fxsim.cli.output import check_file, draft_file
-from fxsim.cli.verilog import add_build_arguments
+from fxsim.cli.verilog import add_build_arguments, build_core
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
     graph = load_model(arguments.model, arguments)
     raw = raw_samples(graph, arguments)
     with console.stage("build the hardware"):
-        core = rtl.build(graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name)
+        core = build_core(graph, arguments)
     with (
         draft_file(arguments.waves) as waves,
         console.stage(f"simulate {len(raw[0])} samples ({arguments.simulator})") as stage,

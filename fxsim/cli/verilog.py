@@ -6,11 +6,13 @@ The vectors (hex and CSV, one sample a line) are for your own bench; README.md i
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
-from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, positive
+from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, effort, positive
 from fxsim.cli.console import Console, number
 from fxsim.cli.data import load_model, raw_samples
 from fxsim.cli.output import locked
+from fxsim.graph import Graph
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
@@ -29,6 +31,19 @@ def add_build_arguments(p: argparse.ArgumentParser) -> None:
         "--max-depth-per-stage", type=positive, default=4, metavar="D",
         help="adder depth between two pipeline registers (default 4)",
     )  # fmt: skip
+    p.add_argument(
+        "--effort", type=effort, default="fast", metavar="E",
+        help="search for few adders: fast, best, or seconds for each constant matrix (default fast)",
+    )  # fmt: skip
+
+
+def build_core(graph: Graph, arguments: argparse.Namespace) -> Any:
+    """The hardware as the arguments of `add_build_arguments` ask for it."""
+    import rtl
+
+    return rtl.build(
+        graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name, effort=arguments.effort
+    )
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> bool:
@@ -38,7 +53,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
     raw = raw_samples(graph, arguments)
     with locked(arguments.output, console):
         with console.stage("build the hardware"):
-            core = rtl.build(graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name)
+            core = build_core(graph, arguments)
         with console.stage(f"write Verilog and {len(raw[0])} vectors"):
             files = [str(f) for f in rtl.write_project(core, arguments.output, raw)]
     console.data |= {

@@ -336,3 +336,23 @@ def test_demo(
     row = next(line for line in captured.out.splitlines() if line.startswith("total"))
     assert row.split()[1:3] == [str(20 * 138 + 400), "1"]
     assert "accuracy 100.0 %" in captured.out and "[6/6]" in captured.err
+
+
+# ---- effort ----
+
+
+def test_effort_of_the_adder_search(tmp_path, data, capsys):
+    W = np.random.default_rng(0).integers(-32, 32, size=(8, 8))
+    fxsim.trace(lambda x: x @ W, fxsim.SQ(8, 0), shape=(8,)).save(tmp_path / "layer.fxs")
+    found = {}
+    for effort in ("fast", "0.3"):
+        command = ("verilog", tmp_path / "layer.fxs", "-o", tmp_path / effort, "--effort", effort)
+        status, out = data(*command)
+        assert status == 0
+        found[effort] = out["adders"]
+    assert found["0.3"] < found["fast"]
+    for wrong in ("slow", "0", "nan", "inf"):
+        with pytest.raises(SystemExit) as stop:
+            main(["verilog", "x.fxs", "--effort", wrong])
+        assert stop.value.code == 2
+        assert f"must be fast, best or a positive number of seconds, not '{wrong}'" in capsys.readouterr().err
