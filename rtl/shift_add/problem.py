@@ -109,7 +109,7 @@ class Problem:
             weights, limits = self.weights.array.tolist(), drop.tolist()
             forms = {w: signed_digits(w) for w in {w for row in weights for w in row}}
             listed = [
-                (c, i, shift, sign)
+                (c, i, shift, 1 if shift == limits[c] - 1 else sign)
                 for c in range(self.n_out)
                 for i, row in enumerate(weights)
                 for shift, sign in forms[row[c]]
@@ -219,6 +219,8 @@ def integer_weights(W: Any, name: str = "W") -> tuple[IntArray, int]:
     power of two, floats on a grid of at most 23 bits (53 where all are integers).
     Raises ValueError (NaN, infinity, not dyadic, not a matrix, empty) and TypeError (not numbers).
     """
+    if isinstance(W, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array: fill it first")
     # Lists go through Python objects: NumPy would turn [2**63, -1] into floats without a word.
     array = W if isinstance(W, np.ndarray) else np.array(W, dtype=object)
     _check_matrix(array.shape)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ DEEPEST = 50  # a larger limit binds nothing, and 2**depth must fit in 64 bits
 ENOUGH = 3000  # trials per digit after which a search is over before its time
 TWICE = 3000  # digits below which there are two passes
 TREE_WORK = 50_000_000  # coefficients that may be compared for column differences
+PARENTS = 48  # columns that a column may be the child of in a spanning tree
 NEAREST = 6  # columns that a column may become the child of, in a trial
 
 Progress = Callable[[float, int], Any]
@@ -35,12 +38,23 @@ Progress = Callable[[float, int], Any]
 def search(
     problem: Problem, seconds: float = 0, trials: int = 0, seed: int = 0, progress: Progress | None = None
 ) -> AdderGraph:
-    """The cheapest graph of a greedy pass and then `trials` trials, or trials for `seconds`, whichever is
-    given.
+    """The cheapest graph of a greedy pass and then `trials` trials, or trials for `seconds`.
 
     progress(fraction done, cost so far) is called now and then; the cost is in adders, and under "bits" the
     call begins again from 0, in full-adder bits, for the last part of the search.
     """
+    if problem.max_depth is None or problem.max_depth <= problem.least_depth:
+        return _search(problem, seconds, trials, seed, progress)
+    # A limit that is not tight: a search without one knows column differences, and may stay within.
+    free = _search(replace(problem, max_depth=None), seconds / 2, trials // 2, seed, progress)
+    kept = _search(problem, seconds / 2, trials - trials // 2, seed, progress)
+    cost = attrgetter(problem.objective)
+    return free if free.depth <= problem.max_depth and cost(free) < cost(kept) else kept
+
+
+def _search(
+    problem: Problem, seconds: float, trials: int, seed: int, progress: Progress | None
+) -> AdderGraph:
     state, drawing, least, weights, choices = min(
         (_first(problem, start, seed, k) for k, start in enumerate(_starts(problem))),
         key=lambda made: made[2][1],
@@ -89,7 +103,7 @@ def _first(problem: Problem, extra: float | None, seed: int, number: int) -> tup
     weights = problem.weights.array.astype(np.int64) if trees else _NO_WEIGHTS
     rows = n + len(problem.constants)
     if extra is not None:
-        near = entry.relatives(weights, m)
+        near = entry.relatives(weights, min(m, PARENTS))
         digits, parents = entry.tree_digits(digits, weights, near, int(256 * extra), rows)
     span = int(digits[:, 2].max(initial=0)) + (5 if trees else 2)
     count = len(digits)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from .problem import Problem, make_problem
 from .result import AdderGraph
 
@@ -49,8 +51,9 @@ def solve(
     types that hold no numbers.
     """
     seconds, count = _budget(effort, trials)
-    if isinstance(seed, bool) or not isinstance(seed, int):
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
         raise TypeError(f"seed must be an integer, not {seed!r}")
+    seed = int(seed)
     if not 0 <= seed < 1 << 62:
         raise ValueError(f"seed must be in 0..2**62 - 1, not {seed!r}")
     problem = make_problem(W, in_types, max_depth, objective, offsets, out_types)
@@ -64,9 +67,9 @@ def _budget(effort: float | str, trials: int | None) -> tuple[float, int]:
     from .search import BEST_TRIALS
 
     if trials is not None:
-        if isinstance(trials, bool) or not isinstance(trials, int) or trials < 0:
+        if isinstance(trials, bool) or not isinstance(trials, (int, np.integer)) or trials < 0:
             raise ValueError(f"trials must be an integer >= 0, not {trials!r}")
-        return 0.0, trials
+        return 0.0, int(trials)
     if isinstance(effort, str):
         if effort not in EFFORTS:
             raise ValueError(f"effort must be 'fast', 'best' or a positive number of seconds, not {effort!r}")

@@ -176,6 +176,18 @@ def test_search_betters_both_objectives(max_depth):
     assert narrow.bits < fast.bits
 
 
+def test_a_loose_limit_loses_nothing():
+    W = np.random.default_rng(0).integers(-50, 50, size=(6, 6))
+    assert solve(W, max_depth=20).adders == solve(W).adders
+
+
+def test_many_columns_are_quick():
+    W = np.random.default_rng(0).integers(-128, 128, size=(1, 1000))
+    graph = solve(W)
+    assert_exact(graph, W)
+    assert graph.adders <= 127
+
+
 def test_search_at_least_depth_is_far_below_the_peer():
     """16x16, 6 bit, seeds 0-2: the mean of da4ml 0.6 at minimal depth is 307.3 adders."""
     graphs = [search(gen(16, 6, seed), max_depth="min", trials=6000) for seed in range(3)]
@@ -233,6 +245,9 @@ def test_a_column_that_wraps_needs_its_low_bits_only(seed):
 def test_wrapped_digits_cost_nothing():
     assert solve([[127]], out_types=(-64, 63)).adders == 1  # -1 modulo 128
     assert solve([[128, 1]], out_types=(0, 127), in_types=(0, 127)).outputs[0] == Output(None, 0, 1)
+    # Modulo 2**w the sign of the digit at w - 1 is free.
+    assert [solve([[w]], out_types=(-4, 3)).adders for w in (-4, -5, 4)] == [0, 1, 0]
+    assert solve([[-4]], out_types=(-4, 3), max_depth=0).depth == 0
     assert solve([[3], [1]], in_types=(0, 15), out_types=(0, 60)).moduli == (None,)
     assert solve([[3], [1]], in_types=(0, 15), out_types=(0, 59)).moduli == (None,)
     assert solve([[3], [1]], in_types=(0, 15), out_types=(0, 31)).moduli == (5,)
@@ -476,6 +491,9 @@ def test_arguments_out_of_range():
         solve([[1]], offsets=[float("nan")])
     with pytest.raises(TypeError, match=r"seed must be an integer, not 1\.5"):
         solve([[1]], seed=1.5)
+    with pytest.raises(TypeError, match="W must not be a masked array: fill it first"):
+        solve(np.ma.masked_array([[1]], [[True]]))
+    assert search([[3]], seed=np.int64(0), trials=np.int32(2)).adders == 1
     with pytest.raises(ValueError, match="in_types must have 1 entries, not 2"):
         solve([[1]], in_types=[(0, 1), (0, 1)])
     with pytest.raises(ValueError, match=r"in_types must have lo <= hi, not \(1, 0\)"):

@@ -8,8 +8,10 @@ from numba import njit
 
 @njit
 def matrix_digits(weights, drop):
-    """Rows (column, row, shift, sign), column by column; digits at shifts from drop[column] on are left
-    out."""
+    """Rows (column, row, shift, sign), column by column; digits at shifts from drop[column] on are left out.
+
+    Modulo 2**drop the sign of the digit below is free: it is +1, which never needs a negation.
+    """
     n, m = weights.shape
     total = 0
     for c in range(m):
@@ -26,7 +28,8 @@ def matrix_digits(weights, drop):
             while v != 0 and shift < drop[c]:
                 if v & 1:
                     digit = 2 - (v & 3)
-                    out[e, 0], out[e, 1], out[e, 2], out[e, 3] = c, i, shift, digit
+                    free = shift == drop[c] - 1
+                    out[e, 0], out[e, 1], out[e, 2], out[e, 3] = c, i, shift, 1 if free else digit
                     e += 1
                     v -= digit
                 v >>= 1

@@ -53,7 +53,21 @@ def relatives(weights, count):
                         for f in range(4):
                             out[c, e, f] = out[c, e - 1, f]
                     out[c, k, 0], out[c, k, 1], out[c, k, 2], out[c, k, 3] = q, shift, sign, total
+        _keep_the_column_itself(weights, out, c)
     return out
+
+
+@njit
+def _keep_the_column_itself(weights, out, c):
+    """To have no parent is always among the ways: last, if all others are cheaper."""
+    total = 0
+    for i in range(weights.shape[0]):
+        total += digits_of(weights[i, c])
+    last = out.shape[1] - 1
+    for k in range(last + 1):
+        if out[c, k, 0] == -1:
+            return
+    out[c, last, 0], out[c, last, 1], out[c, last, 2], out[c, last, 3] = -1, 0, 1, total
 
 
 @njit
