@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rtl.lower.netlist import Net
 from rtl.timing import Family
 from rtl.timing.logic import TICKS, VIEWS, Logic
+from rtl.timing.model import JOIN
 from rtl.timing.registers import least_registers
 from rtl.timing.stages import Limit, least_limit, soonest
 
@@ -43,12 +44,15 @@ class Schedule:
 
     def delays(self, family: Family) -> list[float]:
         """Per stage the slowest path of primitives, in the unit of `family`."""
-        worst, time = [0.0] * self.stages, dict[Net, float]()
+        worst, times = [0.0] * self.stages, dict[Net, tuple[float, float]]()
         for net in self.nets:
             s = self.stage[net]
-            near = [time[a] for a in net.args if not a.is_constant and self.stage[a] == s]
-            time[net] = family.delay(net) + max(near, default=0.0)
-            worst[s] = max(worst[s], time[net])
+            near = [times[a] for a in net.args if not a.is_constant and self.stage[a] == s]
+            low, high = (max(column) for column in zip((0.0, 0.0), *near, strict=True))
+            fixed, carry = family.parts(net)
+            high = fixed + max(high, low + carry)
+            times[net] = high if net.kind in JOIN else fixed + low, high
+            worst[s] = max(worst[s], high)
         return worst
 
 
@@ -80,8 +84,9 @@ def schedule(
 def _limit(logic: Logic, family: Family, most: float) -> Limit:
     delays = logic.delays(family)
     ticks = int(TICKS * most + 1e-6)
-    if max(delays, default=0) > ticks:
-        net = logic.cells[max(range(len(delays)), key=delays.__getitem__)]
+    slowest = max(range(len(logic.cells)), key=delays.whole, default=None)
+    if slowest is not None and delays.whole(slowest) > ticks:
+        net = logic.cells[slowest]
         raise ValueError(
             f"a stage must have room for every primitive, of which {net.name} ({net.kind}, {net.width} bits)"
             f" takes {family.delay(net):.3g} {family.unit} by the delays of {family.name}, not {most:.3g}"

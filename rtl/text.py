@@ -72,10 +72,11 @@ def _handshake(latency: int) -> list[str]:
 
 def header(core: Core) -> list[str]:
     """Comment lines: what the module is, its ports, its parts."""
-    depth = core.max_depth_per_stage
-    stages = f"{core.plan.stages} stages" + (
-        "" if depth is None else f" of at most {depth:g} adders of depth"
-    )
+    stages = f"{core.plan.stages} stages"
+    if core.max_depth_per_stage is not None:
+        stages += f" of at most {core.max_depth_per_stage:g} adders of depth"
+    if core.clock_mhz is not None:
+        stages += f" for {core.clock_mhz:g} MHz by the delays of {core.family.name}"
     lines = [
         f"{core.top}: written by fxsim",
         f"latency {core.latency} clock edges from i to o, one sample per clock; {stages}",

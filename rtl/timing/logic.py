@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from rtl.lower.netlist import Net
-from rtl.timing.model import Family
+from rtl.timing.model import JOIN, Family
 
 VIEWS = frozenset(("shr", "shl"))
 """Primitives that are wiring of one net: they are read from the net wherever its value is at hand."""
 
 TICKS = 1000
 """Steps of one unit of delay: delays are integers here, so that sums and comparisons are exact."""
+
+
+class Delays(NamedTuple):
+    """Per cell in ticks, the fixed part and the carry of its delay, and whether its result needs all bits."""
+
+    fixed: list[int]
+    carry: list[int]
+    join: list[bool]
+
+    def whole(self, cell: int) -> int:
+        return self.fixed[cell] + self.carry[cell]
 
 
 class Logic:
@@ -68,9 +80,13 @@ class Logic:
             for u in before:
                 self.after[u].append(v)
 
-    def delays(self, family: Family) -> list[int]:
-        """Per cell, in ticks."""
-        return [round(TICKS * family.delay(net)) for net in self.cells]
+    def delays(self, family: Family) -> Delays:
+        parts = [family.parts(net) for net in self.cells]
+        return Delays(
+            [round(TICKS * fixed) for fixed, _ in parts],
+            [round(TICKS * carry) for _, carry in parts],
+            [net.kind in JOIN for net in self.cells],
+        )
 
 
 def live(outputs: Sequence[Net]) -> list[Net]:

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from rtl.lower.netlist import Net
 
 
+CARRY = frozenset(("add", "sub", "neg", "lt", "ge"))
+"""Primitives with a carry chain: their low bits need not wait for the high bits of their operands."""
+
+JOIN = frozenset(("lt", "ge", "eq", "ne", "any", "clamp", "table"))
+"""Primitives whose result depends on all bits of the operands; the others give their low bits sooner."""
+
+
 @dataclass(frozen=True)
 class Delay:
     """fixed + bit * bits + level * (levels - 1), in the family's unit; bits and levels as in `size`."""
@@ -37,8 +44,14 @@ class Family:
     delays    per kind of primitive
     source    where the numbers come from
 
-    The delay of a path is the sum of its primitives. Carries of adders in series overlap in hardware, so that
-    the sum is too long for wide adders rather than too short.
+    A value is ready from its low bits, at time `low`, to its high bits, at time `high`. A primitive makes of
+    the latest of its operands
+
+        high' = fixed + max(high, low + carry)        carry: bit * bits of a carry chain, else 0
+        low'  = fixed + low, or high' where the result needs all bits
+
+    so that on a path of adders the fixed parts add up, and only the longest carry counts: the carry of one
+    runs while the carry of the one before still does.
     """
 
     name: str
@@ -47,7 +60,7 @@ class Family:
     overhead: float
     delays: Mapping[str, Delay]
     source: str
-    _known: dict[tuple[str, int, int], float] = field(
+    _known: dict[tuple[str, int, int], tuple[float, float]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -61,16 +74,22 @@ class Family:
     def __hash__(self) -> int:
         return hash((self.name, self.unit, self.inputs, self.overhead, tuple(self.delays.items())))
 
-    def delay(self, net: Net) -> float:
-        """From the last operand of `net` to its result, routing included."""
+    def parts(self, net: Net) -> tuple[float, float]:
+        """(fixed, carry) of a primitive, routing to its inputs included."""
         key = (net.kind, *size(net))
         found = self._known.get(key)
         if found is None:
             kind, bits, inputs = key
             d = self.delays[kind]
-            found = d.fixed + d.bit * bits + d.level * (self.levels(inputs) - 1)
-            self._known[key] = found
+            if kind == "table":
+                bits = max(0, bits - self.inputs)
+            fixed, carry = d.fixed + d.level * (self.levels(inputs) - 1), d.bit * bits
+            found = self._known[key] = (fixed, carry) if kind in CARRY else (fixed + carry, 0.0)
         return found
+
+    def delay(self, net: Net) -> float:
+        """From the last operand of `net` to its last bit."""
+        return sum(self.parts(net))
 
     def levels(self, inputs: int) -> int:
         """LUTs in series of a tree over `inputs` bits, at least 1."""
@@ -97,9 +116,10 @@ class Family:
 def size(net: Net) -> tuple[int, int]:
     """(bits, inputs) of a primitive.
 
-    bits    that wait for one another: the length of a carry chain (add, sub, neg, lt, ge); for mux and gate,
-            the outputs that one condition drives; for table, the bits of its address
-    inputs  of a reduction to one bit (eq, ne, any), from which the model counts levels of LUTs; 1 elsewhere
+    bits    add, sub, neg, lt, ge: the length of the carry chain. mux, gate, clamp: the outputs that one
+            condition drives. table: the bits of its address, of which the model counts those beyond a LUT
+    inputs  of the reduction to one bit in eq, ne, any, and of the bits above a clamp, from which the model
+            counts levels of LUTs; 1 elsewhere
 
     The low bits of the first operand that the second, shifted, leaves alone are no part of the chain.
     """
@@ -117,6 +137,8 @@ def size(net: Net) -> tuple[int, int]:
             return 1, bits if any(a.is_constant for a in net.args) else 2 * bits
         case "any":
             return 1, net.params[0]
+        case "clamp":
+            return net.width, max(net.args[0].width - net.width, 0) + 1
         case "table":
             return net.args[0].width, 1
     return 1, 1

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rtl.timing.logic import Logic
-from rtl.timing.stages import Limit, latest, soonest
+from rtl.timing.logic import Delays, Logic
+from rtl.timing.stages import Limit, arrivals, latest, soonest, through
 
 _UNBOUNDED = 1 << 30  # capacity of an arc that no cut may pass: above all register bits of a pipeline
 
@@ -79,19 +79,25 @@ def _too_long(logic: Logic, stage: list[int], limits: Sequence[Limit]) -> list[t
     """Ends of paths that are longer than a limit within a stage: one for each cell that is the first late."""
     pairs = []
     for delays, most in limits:
-        time = list(delays)
-        slowest = [-1] * len(delays)
-        for v, before in enumerate(logic.before):
-            for u in before:
-                if stage[u] == stage[v] and time[u] + delays[v] > time[v]:
-                    time[v], slowest[v] = time[u] + delays[v], u
-            if time[v] > most and time[slowest[v]] <= most:
-                u, length = v, delays[v]
-                while length <= most:
-                    u = slowest[u]
-                    length += delays[u]
-                pairs.append((u, v))
+        lows, highs = arrivals(logic, stage, delays)
+        for v, high in enumerate(highs):
+            if high > most:
+                near = [u for u in logic.before[v] if stage[u] == stage[v]]
+                if all(highs[u] <= most for u in near):
+                    pairs.append((_start(logic, stage, delays, most, v, lows, highs), v))
     return pairs
+
+
+def _start(
+    logic: Logic, stage: list[int], delays: Delays, most: int, v: int, lows: list[int], highs: list[int]
+) -> int:
+    """Where the slowest path to the late cell v must begin, at the latest, to be longer than the limit."""
+    low, high = through(delays, v, 0, 0)
+    while max(low, high) <= most:
+        near = [u for u in logic.before[v] if stage[u] == stage[v]]
+        v = max(near, key=lambda u: max(lows[u] + low, highs[u] + high))
+        low, high = through(delays, v, low, high)
+    return v
 
 
 def _best_closed_set(gain: np.ndarray, free: np.ndarray, tail: np.ndarray, head: np.ndarray) -> np.ndarray:

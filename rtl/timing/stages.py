@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rtl.timing.logic import Logic
+from rtl.timing.logic import Delays, Logic
 
 
 class Limit(NamedTuple):
-    """No path within a stage may take longer than `most` ticks, `delays` being those of the cells."""
+    """No path within a stage may take longer than `most` ticks."""
 
-    delays: list[int]
+    delays: Delays
     most: int
 
 
@@ -21,59 +21,107 @@ def soonest(logic: Logic, limits: Sequence[Limit]) -> list[int]:
 
     No schedule that keeps the limits has any cell earlier, so that none has fewer stages.
     """
-    return _filled(range(len(logic.cells)), logic.before, limits)
-
-
-def latest(logic: Logic, limits: Sequence[Limit], last: int) -> list[int]:
-    """Per cell its last possible stage if none is beyond `last`; the inputs are in stage 0 all the same."""
-    back = _filled(range(len(logic.cells) - 1, -1, -1), logic.after, limits)
-    return [0 if fixed else last - s for fixed, s in zip(logic.fixed, back, strict=True)]
-
-
-def _filled(order: range, sources: list[list[int]], limits: Sequence[Limit]) -> list[int]:
-    stage = [0] * len(sources)
-    times = [([0] * len(sources), *limit) for limit in limits]
-    for v in order:
-        before, at, fits = sources[v], 0, True
+    stage = [0] * len(logic.cells)
+    times = [([0] * len(stage), [0] * len(stage), *limit.delays, limit.most) for limit in limits]
+    for v, before in enumerate(logic.before):
+        at, fits = 0, True
         for u in before:
             if stage[u] > at:
                 at = stage[u]
-        for time, delays, most in times:
-            ready = 0
+        for lows, highs, fixed, carry, join, most in times:
+            low = high = 0
             for u in before:
-                if time[u] > ready and stage[u] == at:
-                    ready = time[u]
-            time[v] = ready + delays[v]
-            fits = fits and time[v] <= most
+                if stage[u] == at:
+                    if lows[u] > low:
+                        low = lows[u]
+                    if highs[u] > high:
+                        high = highs[u]
+            low += fixed[v]
+            high += fixed[v]
+            if low + carry[v] > high:
+                high = low + carry[v]
+            lows[v], highs[v] = high if join[v] else low, high
+            fits = fits and high <= most
         if not fits:
             at += 1
-            for time, delays, _ in times:
-                time[v] = delays[v]
+            for lows, highs, fixed, carry, join, _ in times:
+                highs[v] = fixed[v] + carry[v]
+                lows[v] = highs[v] if join[v] else fixed[v]
         stage[v] = at
     return stage
 
 
-def arrivals(logic: Logic, stage: Sequence[int], delays: Sequence[int]) -> list[int]:
-    """Per cell, the ticks after which it is ready within its stage."""
-    time = [0] * len(delays)
-    for v, before in enumerate(logic.before):
-        time[v] = delays[v] + max((time[u] for u in before if stage[u] == stage[v]), default=0)
-    return time
+def latest(logic: Logic, limits: Sequence[Limit], last: int) -> list[int]:
+    """Per cell its last possible stage if none is beyond `last`; the inputs are in stage 0 all the same."""
+    stage = [last] * len(logic.cells)
+    # What is left of the stage from the cell's operands on: from their low bits, and from their high bits.
+    times = [([0] * len(stage), [0] * len(stage), limit) for limit in limits]
+    for v in range(len(stage) - 1, -1, -1):
+        at, fits = last, True
+        for r in logic.after[v]:
+            if stage[r] < at:
+                at = stage[r]
+        near = [r for r in logic.after[v] if stage[r] == at]
+        for lows, highs, (delays, most) in times:
+            lows[v], highs[v] = through(
+                delays, v, max((lows[r] for r in near), default=0), max((highs[r] for r in near), default=0)
+            )
+            fits = fits and max(lows[v], highs[v]) <= most
+        if not fits:
+            at -= 1
+            for lows, highs, (delays, _) in times:
+                lows[v], highs[v] = through(delays, v, 0, 0)
+        stage[v] = 0 if logic.fixed[v] else at
+    return stage
 
 
-def least_limit(logic: Logic, delays: list[int], last: int, others: Sequence[Limit] = ()) -> int:
+def through(delays: Delays, cell: int, low: int, high: int) -> tuple[int, int]:
+    """What a path takes from the low, and from the high bits of a cell's operands on, given what follows."""
+    fixed, carry = delays.fixed[cell], delays.carry[cell]
+    if delays.join[cell]:
+        low = high = max(low, high)
+    return fixed + max(low, carry + high), fixed + high
+
+
+def arrivals(logic: Logic, stage: Sequence[int], delays: Delays) -> tuple[list[int], list[int]]:
+    """Per cell, the ticks within its stage after which its low bits, and its high bits, are ready."""
+    lows, highs = [0] * len(stage), [0] * len(stage)
+    for v, (before, at, fixed, carry, join) in enumerate(zip(logic.before, stage, *delays, strict=True)):
+        low = high = 0
+        for u in before:
+            if stage[u] == at:
+                if lows[u] > low:
+                    low = lows[u]
+                if highs[u] > high:
+                    high = highs[u]
+        low += fixed
+        high += fixed
+        if low + carry > high:
+            high = low + carry
+        lows[v], highs[v] = high if join else low, high
+    return lows, highs
+
+
+def least_limit(logic: Logic, delays: Delays, last: int, others: Sequence[Limit] = ()) -> int:
     """The least `most` of a limit on `delays` by which the stages 0..last still suffice, `others` kept too.
 
-    Raises no error where `others` alone need more stages than these: the caller has counted the stages.
+    `others` alone must need no more stages than these.
     """
-    step = math.gcd(*delays) or 1  # no path has a length between its multiples
-    total = max(arrivals(logic, [0] * len(delays), delays), default=0) // step
-    low, high = max(max(delays, default=0) // step, -(-total // (last + 1))), total
+
+    def worst(stage: Sequence[int]) -> int:
+        return max(arrivals(logic, stage, delays)[1], default=0)
+
+    step = math.gcd(*delays.fixed, *delays.carry) or 1  # no path has a length between its multiples
+    cells = range(len(logic.cells))
+    total = worst([0] * len(cells)) // step
+    # The stages of a path take at least as long as the path in one.
+    low = max(max((delays.whole(v) for v in cells), default=0) // step, -(-total // (last + 1)))
+    high = total
     while low < high:
         middle = (low + high) // 2
         stage = soonest(logic, [*others, Limit(delays, middle * step)])
         if max(stage, default=0) <= last:
-            high = max(arrivals(logic, stage, delays), default=0) // step
+            high = worst(stage) // step
         else:
             low = middle + 1
     return high * step

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import fxsim
 import rtl
 from rtl.synth import synthesize
@@ -20,11 +18,6 @@ def core(depth: int | None) -> rtl.Core:
         ),
         max_depth_per_stage=depth,
     )
-
-
-def test_only_adders_that_one_adder_of_their_stage_reads_unshifted_are_kept():
-    kept = [re.findall(r"\(\* keep \*\) wire \[\d+:0\] (\w+);", core(depth).verilog()) for depth in (None, 1)]
-    assert [len(names) for names in kept] == [2, 0]  # x2 + x3, and the sum of four
 
 
 def test_they_map_to_one_carry_chain_each():
