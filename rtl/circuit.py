@@ -74,7 +74,10 @@ class Circuit:
     def helper(self, net: Net, v: Value) -> Value:
         return v
 
-    def table(self, name: str, net: Net, index: Value) -> Value:
+    def entry(self, bits: int, index: Value) -> Value:
+        return Const(bits, 1 << len(index)).bit_select(index, 1)
+
+    def rom(self, name: str, net: Net, index: Value) -> Value:
         table = Table(net, name)
         self.m.submodules[f"{name}_rom"] = table
         self.m.d.comb += table.index.eq(index)

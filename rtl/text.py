@@ -38,7 +38,7 @@ def verilog(core: Core) -> str:
             "  output o__valid,",
             "  input o__ready",
             ");",
-            *_handshake(core.latency), *body, "",
+            *w.constants, *_handshake(core.latency), *body, "",
             "  // output",
             "  assign o__payload = {", *(f"    {v}," for v in payload[:0:-1]), f"    {payload[0]}", "  };",
             "endmodule", "",
@@ -151,6 +151,7 @@ class Text:
         self.sizes = {"i__payload": in_bits}  # widths of signals
         self.lines: list[str] = []
         self.updates: list[str] = []
+        self.constants: list[str] = []
         self.modules: list[str] = []
 
     def taken(self) -> list[str]:
@@ -275,7 +276,17 @@ class Text:
     def helper(self, net: Net, v: Vector) -> Vector:
         return self._wire(f"{net.name}_sum", v)
 
-    def table(self, name: str, net: Net, index: Vector) -> Vector:
+    def entry(self, bits: int, index: Vector) -> Vector:
+        size = 1 << self.width(index)
+        if bits in (0, (1 << size) - 1):
+            return self.constant(bits & 1, 1)
+        name = f"lut{size}_{bits:x}"
+        if name not in self.sizes:
+            self.sizes[name] = size
+            self.constants.append(f"  localparam [{size - 1}:0] {name} = {size}'h{bits:x};")
+        return self._made(f"{name}[{_text(index)}]", 1, atom=True)
+
+    def rom(self, name: str, net: Net, index: Vector) -> Vector:
         width = self.sizes[name] = net.width
         size = self.width(index)
         self.lines.append(f"  wire {_range(width)}{name};")

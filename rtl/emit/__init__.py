@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rtl.emit.logic import EXPRESSION
-from rtl.emit.walk import At, cases_of, emit, lanes, name_of, signal_names
+from rtl.emit.logic import EXPRESSION, cases_of
+from rtl.emit.walk import At, emit, lanes, name_of, signal_names
 from rtl.emit.writer import Writer
 
 __all__ = ["EXPRESSION", "At", "Writer", "cases_of", "emit", "lanes", "name_of", "signal_names"]

@@ -97,6 +97,33 @@ def _below(w: Writer, value: int, swapped: bool, a: Any, source: Net) -> Any:
     return _order(w, Net("lt", (0, 0), nets, 0, 1), *vectors)
 
 
+LUT_INPUTS = 6
+"""A table of no more inputs is one LUT per bit."""
+
+
+def _table(w: Writer, net: Net, index: Any) -> Any:
+    """Per output bit the column of the table; codes that cannot come have the bits of the commonest entry."""
+    size = w.width(index)
+    _, rest = cases_of(net)
+    entries = [rest] * (1 << size)
+    for code, entry in net.params:
+        entries[code & (1 << size) - 1] = entry
+    columns = (sum((e >> k & 1) << i for i, e in enumerate(entries)) for k in range(net.width))
+    return w.join(*(w.entry(bits, index) for bits in columns))
+
+
+def cases_of(net: Net) -> tuple[list[tuple[int, list[int]]], int]:
+    """The entries of a table by value, each with its codes, and the commonest entry, which has no codes.
+
+    The commonest one also stands for codes that cannot come.
+    """
+    cases: dict[int, list[int]] = {}
+    for code, entry in net.params:
+        cases.setdefault(entry, []).append(code)
+    rest = max(cases, key=lambda e: (len(cases[e]), -e))
+    return sorted((e, c) for e, c in cases.items() if e != rest), rest
+
+
 EXPRESSION: dict[str, Callable[..., Any]] = {
     "shr": _right,
     "shl": _left,
@@ -112,6 +139,7 @@ EXPRESSION: dict[str, Callable[..., Any]] = {
     "mux": _choice,
     "gate": _choice,
     "clamp": _clamp,
+    "table": _table,
     "and": _bitwise,
     "or": _bitwise,
     "xor": _bitwise,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rtl.emit.logic import EXPRESSION
+from rtl.emit.logic import EXPRESSION, LUT_INPUTS
 from rtl.emit.writer import Writer, extended, up
 from rtl.lower.names import OWN
 from rtl.lower.net import ADDERS, Net, Wire
@@ -23,11 +23,16 @@ def signal_names(plan: Schedule, lanes: int) -> set[str]:
     names = {*OWN, *(f"lane{k}" for k in range(lanes))}
     for net in plan.nets:
         names |= {name_of(net, s, plan) for s in range(plan.stage[net], plan.until[net] + 1)}
-        if net.kind == "table":
+        if is_rom(net):
             names |= {f"{net.name}_rom", f"{net.name}_index"}
         elif net.kind in ADDERS:
             names.add(f"{net.name}_sum")
     return names
+
+
+def is_rom(net: Net) -> bool:
+    """Whether a net is a table of more inputs than a LUT has."""
+    return net.kind == "table" and net.args[0].width > LUT_INPUTS
 
 
 At = dict[tuple[Net, int], Any]  # every net's vector as the logic of a stage sees it
@@ -43,8 +48,8 @@ def emit(w: Writer, plan: Schedule, nets: Sequence[Net], at: At) -> None:
         stage, first = plan.stage[net], plan.first_register(net)
         if net.kind == "input":
             at[net, 0] = w.register(net.name, net, w.lane(net.params[0], net.width))
-        elif net.kind == "table":
-            at[net, stage] = w.table(net.name, net, value(net.args[0], stage))
+        elif is_rom(net):
+            at[net, stage] = w.rom(net.name, net, value(net.args[0], stage))
         else:
             for s in range(stage, (first if net.kind in VIEWS else stage) + 1):
                 made = EXPRESSION[net.kind](w, net, *(value(a, s) for a in net.args))
@@ -61,15 +66,3 @@ def lanes(w: Writer, outputs: Sequence[tuple[Wire, int]], plan: Schedule, at: At
         v = w.constant(net.lo, net.width) if net.is_constant else at[net, plan.stages]
         out.append(extended(w, up(w, v, wire.zeros), net.signed, width))
     return out
-
-
-def cases_of(net: Net) -> tuple[list[tuple[int, list[int]]], int]:
-    """The entries of a table by value, each with its codes, and the commonest entry, which has no codes.
-
-    The commonest one also stands for codes that cannot come.
-    """
-    cases: dict[int, list[int]] = {}
-    for code, entry in net.params:
-        cases.setdefault(entry, []).append(code)
-    rest = max(cases, key=lambda e: (len(cases[e]), -e))
-    return sorted((e, c) for e, c in cases.items() if e != rest), rest

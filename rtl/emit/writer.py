@@ -29,6 +29,9 @@ class Writer(Protocol):
     def less(self, a: Any, b: Any, signed: bool) -> Any: ...
     def pick(self, c: Any, a: Any, b: Any) -> Any: ...
 
+    def entry(self, bits: int, index: Any) -> Any:
+        """Bit number `index` of the constant `bits`, which has one for each index."""
+
     def lane(self, offset: int, width: int) -> Any:
         """Bits of the input payload."""
 
@@ -38,7 +41,7 @@ class Writer(Protocol):
     def register(self, name: str, net: Net, v: Any) -> Any:
         """A register that takes v at each edge where the pipeline advances."""
 
-    def table(self, name: str, net: Net, index: Any) -> Any:
+    def rom(self, name: str, net: Net, index: Any) -> Any:
         """Module NAME_rom with the signal NAME_index; a signal called `name`."""
 
     def helper(self, net: Net, v: Any) -> Any:

@@ -107,9 +107,9 @@ def combine(a: Code, b: Code, lo: int, hi: int, bits: int | None, positive: bool
         constant, offset = constant - (excess << zeros), offset - (excess << zeros)
         width = most.bit_length()
     code = Code(least, most, zeros, p.sign, offset)
-    both = min(p.top, q.top, zeros + width) - q.zeros
-    chain = zeros + width - q.zeros
-    cost = max(both, 0) + CHAIN * max(chain - max(both, 0), 0)
+    both = max(min(p.top, q.top, zeros + width) - q.zeros, 0)
+    chain = max(zeros + width - q.zeros, 0) if both or minus else 0  # side by side there is no adder
+    cost = both + CHAIN * max(chain - both, 0)
     return Sum(code, minus, swapped, shift, constant >> zeros, cost)
 
 
@@ -138,6 +138,8 @@ def cost_of_net(net: Net, bits: int) -> float:
     start = max(j, k) if net.kind == "add" else k
     (low, narrow), (high, _) = sorted(((a.width + j, a.signed), (b.width + k, b.signed)))
     low, high = min(low, bits), min(high, bits)
+    if low <= start and not narrow and net.kind == "add":
+        return 0.0
     luts = (
         max(low - start, 0) + (high - max(low, start) if narrow and high > start else 0) + (net.kind == "sub")
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rtl.lower.codes import Code, Sum, combine, cost_of_net, cost_of_value
 from rtl.lower.demand import demanded
@@ -11,7 +11,7 @@ from rtl.lower.low import without_low_bits
 from rtl.lower.net import ADDERS, Net, Wire, trailing_zeros
 from rtl.lower.netlist import Netlist
 
-_DERIVED = re.compile(r"_(s\d+|sum|rom|index)$")
+_DERIVED = re.compile(r"(^lut\d+_[0-9a-f]+|_(s\d+|sum|rom|index))$")
 
 COMPARISONS = frozenset(("lt", "ge", "eq", "ne"))
 
@@ -54,7 +54,7 @@ def _narrow(nets: Sequence[Net], outputs: Sequence[tuple[Net, int]], values: boo
 
 
 def _distinct(nets: Sequence[Net]) -> None:
-    """No two nets of one name, and none that is like the register or the helper of another net."""
+    """No two nets of one name, and none like a constant, or the register or helper of another net."""
     taken: set[str] = set()
     for net in nets:
         while net.name in taken or _DERIVED.search(net.name):
@@ -231,8 +231,37 @@ def _read_as_values(nets: Sequence[Net], outputs: set[Net]) -> set[Net]:
     return plain
 
 
+def estimate(outputs: Sequence[Wire], first: int) -> float:
+    """LUTs of the sums and small tables behind `outputs`, as `codes` counts them, from net `first` on."""
+    nets = [n for n in live([w.net for w in outputs]) if n.index >= first]
+    plain = {w.net for w in outputs if w.net.kind in ADDERS}
+    functions = {f for n in nets if n.kind == "table" for f in _functions(n)}
+    return len(functions) + sum(min(_costs(group, plain)) for group in _groups(nets))
+
+
+def _functions(table: Net) -> Iterable[tuple[Net, int]]:
+    """The functions of a table's bits that need a LUT, each and its complement in one form."""
+    size = 1 << table.args[0].width
+    inputs = [sum(1 << i for i in range(size) if i >> k & 1) for k in range(table.args[0].width)]
+    for k in range(table.width):
+        bits = sum((entry >> k & 1) << code for code, entry in table.params)
+        bits = min(bits, (1 << size) - 1 - bits)
+        if bits and bits not in inputs and (1 << size) - 1 - bits not in inputs:
+            yield table.args[0], bits
+
+
 def _choose(nets: Sequence[Net], plain: set[Net]) -> set[Net]:
     """The sums that are kept as codes: those of connected sums for which that is cheaper."""
+    chosen: set[Net] = set()
+    for group in _groups(nets):
+        codes, values = _costs(group, plain)
+        if codes < values:
+            chosen.update(group)
+    return chosen
+
+
+def _groups(nets: Sequence[Net]) -> Iterable[list[Net]]:
+    """The sums that are connected, operands first."""
     root: dict[Net, Net] = {n: n for n in nets if n.kind in ADDERS}
 
     def find(n: Net) -> Net:
@@ -248,15 +277,11 @@ def _choose(nets: Sequence[Net], plain: set[Net]) -> set[Net]:
     groups: dict[Net, list[Net]] = {}
     for net in root:
         groups.setdefault(find(net), []).append(net)
-    chosen: set[Net] = set()
-    for group in groups.values():
-        if _cost_of_codes(group, plain) < sum(cost_of_net(net, net.width) for net in group):
-            chosen.update(group)
-    return chosen
+    return groups.values()
 
 
-def _cost_of_codes(group: Sequence[Net], plain: set[Net]) -> float:
-    """What the sums of a group cost as codes, the values that are read included."""
+def _costs(group: Sequence[Net], plain: set[Net]) -> tuple[float, float]:
+    """What the sums of a group cost as codes, the values that are read included, and as plain values."""
     codes: dict[Net, Code] = {}
     cost = 0.0
     for net in group:
@@ -268,7 +293,7 @@ def _cost_of_codes(group: Sequence[Net], plain: set[Net]) -> float:
             cost += plan.cost
         if net in plain:
             cost += cost_of_value(codes[net], net.width)
-    return cost
+    return cost, sum(cost_of_net(net, net.width) for net in group)
 
 
 def _plan(net: Net, operands: Sequence[Code], positive: bool) -> Sum | Code:

@@ -163,15 +163,9 @@ class Netlist:
         """sign * a + offset; an offset that a already carries is added to this one."""
         if a.is_constant:
             return self.const(sign * a.value + offset)
-        net = a.net
-        if net.kind == "add" and net.args[1].is_constant:
-            offset += sign * (net.args[1].lo << net.params[1] + a.zeros)
-            a = Wire(net.args[0], net.params[0] + a.zeros)
-        elif net.kind == "sub" and net.args[0].is_constant:
-            offset += sign * (net.args[0].lo << net.params[0] + a.zeros)
-            a, sign = Wire(net.args[1], net.params[1] + a.zeros), -sign
-        elif net.kind == "neg":
-            a, sign = Wire(net.args[0], a.zeros), -sign
+        net, scale, more = self.affine(a)
+        offset += sign * more
+        a, sign = Wire(net, trailing_zeros(scale)), sign if scale > 0 else -sign
         if not offset:
             if sign > 0:
                 return a
@@ -179,6 +173,17 @@ class Netlist:
         if sign > 0:
             return self._sum("add", a, self.const(offset), (a.lo + offset, a.hi + offset), bounds)
         return self._sum("sub", self.const(offset), a, (offset - a.hi, offset - a.lo), bounds)
+
+    def affine(self, a: Wire) -> tuple[Net, int, int]:
+        """(net, scale, offset): a is scale * net + offset, with |scale| a power of two."""
+        net, unit = a.net, 1 << a.zeros
+        if net.kind == "add" and net.args[1].is_constant:
+            return net.args[0], unit << net.params[0], unit * (net.args[1].lo << net.params[1])
+        if net.kind == "sub" and net.args[0].is_constant:
+            return net.args[1], -(unit << net.params[1]), unit * (net.args[0].lo << net.params[0])
+        if net.kind == "neg":
+            return net.args[0], -unit, 0
+        return net, unit, 0
 
     def _sum(
         self, kind: str, a: Wire, b: Wire, ends: tuple[int, int], bounds: tuple[int, int] | None

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from fxsim.integers import exact
+from rtl.lower.encode import estimate
 from rtl.lower.netlist import Netlist, Wire
+from rtl.lower.pack import is_bit, packed_product
 from rtl.shift_add import solve
 
 
@@ -40,7 +42,8 @@ def partial_products(nl: Netlist, a: Wire, b: Wire, bounds: tuple[int, int]) -> 
 def constant_product(nl: Netlist, x: Sequence[Wire], weights: Any) -> list[Wire]:
     """x @ weights for constant integers (n_in, n_out), by one shared adder graph.
 
-    Constant inputs become an offset; the graph is searched for the others.
+    Constant inputs become an offset; the graph is searched for the others. Inputs of one bit stand in it or
+    in tables of six, by what takes fewer LUTs.
     """
     w = exact(np.asarray(weights))
     live = [i for i, wire in enumerate(x) if not wire.is_constant and np.any(w[i])]
@@ -50,9 +53,27 @@ def constant_product(nl: Netlist, x: Sequence[Wire], weights: Any) -> list[Wire]
             offset = [o + wire.value * int(c) for o, c in zip(offset, w[i], strict=True)]
     if not live:
         return [nl.const(o) for o in offset]
-    wires = [x[i] for i in live]
-    ranges = [(v.lo, v.hi) for v in wires]
-    graph = solve(w[live], ranges, max_depth=nl.adder_depth, effort=nl.effort, objective=nl.objective)
+    first = len(nl.nets)
+    found = _by_adders(nl, [x[i] for i in live], w[live])
+    bits = [i for i in live if is_bit(nl, x[i])]
+    if len(bits) > 2:
+        cost, second = estimate(found, first), len(nl.nets)
+        packed = packed_product(nl, [x[i] for i in bits], w[bits].tolist())
+        rest = [i for i in live if i not in bits]
+        if rest:
+            others = _by_adders(nl, [x[i] for i in rest], w[rest])
+            packed = [nl.add(a, b) for a, b in zip(packed, others, strict=True)]
+        if estimate(packed, second) < cost:
+            found = packed
+    return [nl.add(y, nl.const(o)) for y, o in zip(found, offset, strict=True)]
+
+
+def _by_adders(nl: Netlist, x: Sequence[Wire], weights: np.ndarray) -> list[Wire]:
+    """x @ weights as one shared adder graph."""
+    graph = solve(
+        weights, [(a.lo, a.hi) for a in x], max_depth=nl.adder_depth, effort=nl.effort, objective=nl.objective
+    )
+    wires = list(x)
     for node, bounds in zip(graph.nodes, graph.intervals()[graph.first_node :], strict=True):
         a, b = nl.shift(wires[node.a], node.shift_a), nl.shift(wires[node.b], node.shift_b)
         if node.sign_b < 0:
@@ -61,8 +82,5 @@ def constant_product(nl: Netlist, x: Sequence[Wire], weights: Any) -> list[Wire]
             wires.append(nl.sub(b, a, bounds))
         else:
             wires.append(nl.add(a, b, bounds))
-    out = []
-    for (index, shift, sign), o in zip(graph.outputs, offset, strict=True):
-        y = nl.const(0) if index is None else nl.shift(wires[index], shift)
-        out.append(nl.add(y if sign > 0 else nl.neg(y), nl.const(o)))
-    return out
+    sums = [nl.const(0) if i is None else nl.shift(wires[i], k) for i, k, _ in graph.outputs]
+    return [y if out.sign > 0 else nl.neg(y) for y, out in zip(sums, graph.outputs, strict=True)]

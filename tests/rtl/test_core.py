@@ -176,7 +176,7 @@ def test_products_of_variables_use_no_multiplier():
 
 def test_every_primitive_has_a_delay_and_an_expression():
     for family in FAMILIES.values():
-        assert set(family.delays) == set(EXPRESSION) | {"input", "const", "table"}
+        assert set(family.delays) == set(EXPRESSION) | {"input", "const"}
 
 
 def test_verilog_is_the_same_for_every_hash_seed():
