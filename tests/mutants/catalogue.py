@@ -133,8 +133,8 @@ MUTANTS = (
         CORE, "one register is missing on every path that crosses stage 2",
     ),
     Mutant(
-        "stage_too_deep", "rtl/pipeline.py",
-        "d + need > max_depth", "d + need > max_depth + 1",
+        "stage_too_deep", "rtl/timing/stages.py",
+        "fits = fits and high <= most", "fits = fits and high <= 2 * most",
         CORE, "a stage may hold one adder more than allowed",
     ),
     Mutant(
