@@ -117,7 +117,7 @@ def alkaid(network: Network, ternary: bool = False) -> Design:
 TOOLS: dict[str, Callable[[Network], Design]] = {"ours": ours, "alkaid": alkaid}
 
 
-def measure(network: Network, repeats: int, with_luts: bool) -> dict[str, dict[str, Any]]:
+def measure(network: Network, repeats: int, with_luts: bool, seeds: int) -> dict[str, dict[str, Any]]:
     """Figures of both tools; ArithmeticError where one differs from exact floating-point evaluation."""
     designs: dict[str, Design] = {}
     seconds: dict[str, list[float]] = {name: [] for name in TOOLS}
@@ -132,6 +132,10 @@ def measure(network: Network, repeats: int, with_luts: bool) -> dict[str, dict[s
         if wrong:
             raise ArithmeticError(f"{wrong} of {expected.size} outputs of {name} are wrong")
     found = {name: {**d.figures, "seconds": statistics.median(seconds[name])} for name, d in designs.items()}
+    for name, d in designs.items() if seeds else ():
+        from rtl.synth import fmax
+
+        found[name]["MHz"] = fmax(d.verilog, d.top, "ecp5", seeds=seeds, system_verilog=True).mhz
     if with_luts:
         designs["alkaid, ternary"] = alkaid(network, ternary=True)
         found["alkaid, ternary"] = designs["alkaid, ternary"].figures
@@ -157,6 +161,9 @@ def reference(network: Network) -> np.ndarray:
 def verdicts(name: str, found: dict[str, dict[str, Any]], whole: bool) -> list[tuple[bool, str]]:
     own, peer = found["ours"], found["alkaid"]
     lines = []
+    if "MHz" in own:
+        passed = own["MHz"] >= peer["MHz"] and own["stages"] <= peer["stages"]
+        lines.append((passed, f"{name}: ecp5 at {own['MHz']:.1f} MHz, alkaid at {peer['MHz']:.1f} MHz"))
     if "LUT" in own:
         peers = [figures for figures in found.values() if figures is not own]
         gain = 100 * (1 - own["LUT"] / min(p["LUT"] for p in peers))
@@ -187,6 +194,12 @@ def main() -> int:
         help="builds of which the median time is taken (default: %(default)s)",
     )
     add("--luts", action="store_true", help="also LUTs by yosys (about a quarter of an hour for the MLP)")
+    add(
+        "--seeds",
+        type=int,
+        default=0,
+        help="placements on ecp5 of which the median MHz counts (default: none)",
+    )
     add("--json", action="store_true", help="print the figures as JSON")
     args = parser.parse_args()
     for build in TOOLS.values():  # imports and compilation
@@ -195,7 +208,7 @@ def main() -> int:
         "layer": lambda: layer(args.size, args.bits, args.seed),
         "mlp": lambda: mlp(tuple(args.widths), args.seed),
     }
-    results = {name: measure(networks[name](), args.repeats, args.luts) for name in args.networks}
+    results = {name: measure(networks[name](), args.repeats, args.luts, args.seeds) for name in args.networks}
     judged = [v for name, found in results.items() for v in verdicts(name, found, name == "mlp")]
     if args.json:
         bars = [{"passed": passed, "bar": text} for passed, text in judged]
