@@ -17,13 +17,12 @@ def without_low_bits(nets: Sequence[Net], outputs: set[Net]) -> list[Net]:
 
     What an adder passes by below its carry chain it takes as a slice of its operand.
     """
-    lowest = _lowest(nets, outputs)
+    passing = _passing(nets, outputs)
     dropped: dict[Net, int] = {}
     slices: dict[tuple[Net, int], Net] = {}
     out: list[Net] = []
     for net in nets:
-        passed = _passed(net, lowest[net])
-        if passed:
+        if passed := passing.get(net, 0):
             x = net.args[0]
             k = passed - dropped.get(x, 0)
             if k and (x, k) not in slices:
@@ -43,20 +42,18 @@ def without_low_bits(nets: Sequence[Net], outputs: set[Net]) -> list[Net]:
     return out
 
 
-def _lowest(nets: Sequence[Net], outputs: set[Net]) -> dict[Net, int]:
-    """Per net the lowest bit that is read of it."""
-    lowest = {net: 0 if net in outputs else NONE for net in nets}
+def _passing(nets: Sequence[Net], outputs: set[Net]) -> dict[Net, int]:
+    """How many bits that nobody reads each adder passes by."""
+    lowest = {net: 0 if net in outputs else NONE for net in nets}  # bit that is read
+    passing: dict[Net, int] = {}
     for net in reversed(nets):
+        passed = passing[net] = _passed(net, lowest[net])
         for position, a in enumerate(net.args):
             if a.is_constant:
                 continue
-            bit = 0
-            if net.kind == "shr":
-                bit = net.params[0] + lowest[net]
-            elif position == 0:
-                bit = _passed(net, lowest[net])
+            bit = net.params[0] + lowest[net] if net.kind == "shr" else 0 if position else passed
             lowest[a] = min(lowest[a], bit)
-    return lowest
+    return passing
 
 
 def _passed(net: Net, lowest: int) -> int:

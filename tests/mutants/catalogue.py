@@ -123,7 +123,7 @@ MUTANTS = (
     ),
     Mutant(
         "low_bits_lost", "rtl/lower/low.py",
-        "bit = net.params[0] + lowest[net]", "bit = net.params[0] + lowest[net] + 1",
+        "net.params[0] + lowest[net] if", "net.params[0] + lowest[net] + 1 if",
         LOWER, "a bit is dropped that a slice reads",
     ),
     Mutant(
