@@ -13,10 +13,10 @@ BUDGETS = {8: 2.0, 16: 2.0, 32: 10.0, 64: 60.0}  # CPU seconds of the search by 
 LEAST = {8: 12.0, 16: 12.0, 32: 8.0, 64: 6.0}  # per cent fewer adders at least depth
 UNLIMITED = {8: 10.0, 16: 7.0, 32: 4.0, 64: 2.0}  # and at any depth
 FAST = 3.0  # and by one greedy pass at least depth, in no more CPU time than da4ml
-FAST_SIZES = (8, 16, 24, 32, 48, 64, 96, 128)
+FAST_SIZES = (4, 8, 16, 24, 32, 48, 64, 96, 128)
 BITS = {8: (4, 5, 6, 7, 8), 16: (4, 5, 6, 7, 8)}  # other sizes: OTHER_BITS
 OTHER_BITS = (4, 6, 8)
-SEEDS = {8: 5, 16: 5, 32: 3}  # how many; other sizes one
+SEEDS = {4: 20, 8: 5, 16: 5, 24: 5, 32: 3, 48: 3}  # how many; other sizes one
 
 
 class Verdict(NamedTuple):

@@ -20,12 +20,12 @@ REACHED = {
     "1x2, 5 bits": (118, 112),  # of 120
     "2x1, 4 bits": (136, 136),  # of 136
     "2x2, 3 bits": (76, 74),  # of 80
-    "2x2, 4 bits": (54, 54),  # of 60, as all that follow
-    "2x2, 5 bits": (54, 53),
-    "2x3, 3 bits": (51, 48),
+    "2x2, 4 bits": (53, 53),  # of 60, as all that follow
+    "2x2, 5 bits": (54, 52),
+    "2x3, 3 bits": (52, 48),
     "2x3, 4 bits": (39, 46),
-    "3x2, 3 bits": (51, 51),
-    "3x3, 2 bits": (45, 42),
+    "3x2, 3 bits": (51, 50),
+    "3x3, 2 bits": (44, 42),
 }
 
 

@@ -160,6 +160,13 @@ def test_no_more_adders_than_without_sharing(W, max_depth):
     assert solve(W, max_depth=max_depth, effort="fast").adders <= plain
 
 
+@given(matrices(rows=6, columns=6, bits=(3, 7)), st.integers(0, 3))
+@settings(max_examples=40)
+def test_a_limit_that_does_not_bind_costs_nothing(W, slack):
+    free = solve(W, effort="fast")
+    assert solve(W, max_depth=free.depth + slack, effort="fast").adders <= free.adders
+
+
 # --- offsets and wrapped outputs ---------------------------------------------------------------------------
 
 
