@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -46,7 +49,7 @@ def uncached() -> Iterator[None]:
         if hasattr(function, "cache_clear"):
             function.cache_clear()
     before = os.environ.get("FXSIM_CACHE")
-    os.environ["FXSIM_CACHE"] = f"{_SCRATCH.name}/{next(_CALLS)}"
+    os.environ["FXSIM_CACHE"] = f"{_scratch()}/{next(_CALLS)}"
     try:
         yield
     finally:
@@ -55,8 +58,15 @@ def uncached() -> Iterator[None]:
             os.environ["FXSIM_CACHE"] = before
 
 
-_SCRATCH = tempfile.TemporaryDirectory()
 _CALLS = itertools.count()
+
+
+@cache
+def _scratch() -> str:
+    """A folder for the caches of all calls, made once: a call of less than a millisecond is timed around it."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def ours(effort: float | str, seed: int = 0, objective: str = "adders") -> Solver:

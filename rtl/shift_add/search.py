@@ -59,6 +59,7 @@ def _search(
         (_first(problem, start, seed, k) for k, start in enumerate(_starts(problem))),
         key=lambda made: made[2][1],
     )
+    greedy = _graph(problem, drawing)
     if (trials or seconds) and least[1] > 0:
         near = entry.relatives(weights, min(NEAREST, problem.n_out)) if weights.size else _NO_NEAR
         run = Annealing(_prepared(state), drawing, weights, near, choices, least, progress)
@@ -71,7 +72,8 @@ def _search(
                 run.for_trials(round(trials * share), heat)
             else:
                 run.for_seconds(seconds * share, heat)
-    return _graph(problem, drawing)
+    # The search in adders may end with more bits than it began with, and a short one in bits not mend that.
+    return min(greedy, _graph(problem, drawing), key=attrgetter(problem.objective))
 
 
 _NO_NEAR = np.zeros((0, 0, 4), np.int64)
@@ -180,6 +182,7 @@ class Annealing:
             self._tell((k + 1) / STEPS)
 
     def for_seconds(self, seconds: float, heat: float) -> None:
+        self._some(0, heat, 0.0)  # compiled, the first time on a machine, before the clock starts
         begin = now = time.perf_counter()
         count, made, done = 32, 0, 0.0
         while done < 1:
@@ -193,19 +196,13 @@ class Annealing:
 
 
 def _graph(problem: Problem, drawing: Any) -> AdderGraph:
-    """The drawing as a graph; equal nodes are one."""
-    first = problem.n_in + len(problem.constants)
-    place = list(range(first))
-    made: dict[Adder, int] = {}
-    for row in drawing.final[: drawing.size[2]].tolist():
-        row[0], row[1] = place[row[0]], place[row[1]]
-        node = Adder(*row)
-        place.append(made.setdefault(node, first + len(made)))
+    """The best drawing as a graph."""
+    nodes = tuple(Adder(*row) for row in drawing.final[: drawing.size[2]].tolist())
     outputs = tuple(
-        Output(None, 0, 1) if wire < 0 else Output(place[wire], shift, 1)
+        Output(None, 0, 1) if wire < 0 else Output(wire, shift, 1)
         for wire, shift in drawing.final_outputs.tolist()
     )
     return AdderGraph(
-        problem.weights, problem.frac, problem.in_intervals, tuple(made), outputs, problem.constants,
+        problem.weights, problem.frac, problem.in_intervals, nodes, outputs, problem.constants,
         problem.offsets, problem.wraps,
     )  # fmt: skip

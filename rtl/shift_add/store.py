@@ -9,20 +9,22 @@ from typing import Any
 
 from fxsim import cache
 
+from .compiled import HERE, content
 from .problem import Problem
 from .result import Adder, AdderGraph, Output
 
-VERSION = 1  # of the file and of what the search makes of the same arguments
+VERSION = 1  # of the file
 WORTH = 0.5  # seconds of search below which an answer is not kept
 _FILE = "adders.json"
 
 
 def stored(problem: Problem, effort: tuple[Any, ...], search: Callable[[], AdderGraph]) -> AdderGraph:
     """The graph kept for this problem and effort, else that of `search`, which is then kept."""
-    key = cache.digest(
-        VERSION, problem.weights.array.shape, problem.weights.array.tolist(), problem.frac,
-        problem.in_intervals, problem.max_depth, problem.objective, problem.offsets, problem.wraps, effort,
+    asked = (
+        problem.weights.array.shape, problem.weights.array.tolist(), problem.frac, problem.in_intervals,
+        problem.max_depth, problem.objective, problem.offsets, problem.wraps, effort,
     )  # fmt: skip
+    key = cache.digest(VERSION, content(HERE, HERE.parent), *asked)
     with cache.entry("adders", key) as draft:
         if draft.ready:
             try:

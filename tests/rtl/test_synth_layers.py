@@ -38,7 +38,7 @@ def test_each_layer_of_a_core() -> None:
 
 def test_tables_belong_to_their_layer() -> None:
     square = fxsim.trace(
-        lambda x: x._apply(ops.Table(IntArray(np.arange(16) ** 2))) + 1, fxsim.UQ(4, 0), name="square"
+        lambda x: x._apply(ops.Table(IntArray(np.arange(16) ** 2))) + x, fxsim.UQ(4, 0), name="square"
     )
     found = synth.layers(rtl.build(square), "ecp5")
     by_kind = {layer.kind: layer.utilization for layer in found}

@@ -45,6 +45,7 @@ class Drawing(NamedTuple):
     shift: np.ndarray
     stack: np.ndarray
     term: np.ndarray  # (terms of a column, 5): wire, shift, sign, depth, top bit
+    known: np.ndarray  # hash table: the place of a node in nodes, -1: none
 
 
 @njit
@@ -53,23 +54,49 @@ def make_drawing(s):
     columns = s.c.shape[0]
     nodes = s.t.shape[0] + wires + columns
     whole = np.int64
+    power = 4
+    while 1 << power < 2 * nodes:
+        power += 1
     return Drawing(
         np.zeros(3, np.int64), np.zeros((nodes, 6), whole), np.zeros((columns, 2), whole),
         np.zeros((nodes, 6), whole), np.zeros((columns, 2), whole),
         np.zeros(wires + nodes, whole), np.zeros(wires + nodes), np.zeros(wires + nodes),
         np.zeros(wires, whole), np.zeros(wires, whole), np.zeros(2 * wires + columns + 8, whole),
         np.zeros((s.c_terms.shape[1] + 2, 5), whole),
+        np.full(1 << power, -1, whole),
     )  # fmt: skip
 
 
 @njit(_nrt=False)
+def _place(d, a, b, sa, sb, ga, gb):
+    """The slot of this node in the table: of the equal node drawn before, else an empty one."""
+    h = np.uint64(a)
+    for x in (b, sa, sb, ga, gb):
+        h = (h ^ np.uint64(x & 0xFFFFFFFF)) * np.uint64(0x9E3779B97F4A7C15)
+        h ^= h >> np.uint64(29)
+    mask = np.int64(d.known.shape[0] - 1)
+    slot = np.int64(h & np.uint64(0x7FFFFFFF)) & mask
+    n = d.nodes
+    while True:
+        k = d.known[slot]
+        same = k >= 0 and n[k, 0] == a and n[k, 1] == b and n[k, 2] == sa and n[k, 3] == sb
+        if k < 0 or (same and n[k, 4] == ga and n[k, 5] == gb):
+            return slot
+        slot = (slot + 1) & mask
+
+
+@njit(_nrt=False)
 def _add(s, d, a, sa, ga, b, sb, gb):
-    """A node of the drawing, its operands' common shift left out; (wire, that shift)."""
+    """A node of the drawing, its operands' common shift left out, drawn once only; (wire, that shift)."""
     base = min(sa, sb)
     sa, sb = sa - base, sb - base
     if b < a or (b == a and sb < sa):
         a, sa, ga, b, sb, gb = b, sb, gb, a, sa, ga
+    slot = _place(d, a, b, sa, sb, ga, gb)
+    if d.known[slot] >= 0:
+        return s.g[FIRST_SUM] + d.known[slot], base
     k = d.size[DRAWN]
+    d.known[slot] = k
     n = d.nodes
     n[k, 0], n[k, 1], n[k, 2], n[k, 3], n[k, 4], n[k, 5] = a, b, sa, sb, ga, gb
     d.size[DRAWN] = k + 1
@@ -144,6 +171,8 @@ def draw(s, d, least):
     """Draws the state; the drawing stays (final) if its cost is less than least[1], which then holds it."""
     first_sum, first_node = s.g[FIRST_SUM], s.g[FIRST_NODE]
     d.size[DRAWN], d.size[PRICE] = 0, 0
+    for k in range(d.known.shape[0]):
+        d.known[k] = -1
     for w in range(d.wire.shape[0]):
         d.wire[w] = w if w < first_sum else -1
         d.shift[w] = 0

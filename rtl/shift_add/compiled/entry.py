@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+from . import HERE, content
 from . import anneal as annealing
 from . import digits as signed_digits
 from . import drawing as drawings
@@ -17,22 +16,14 @@ from . import tree as trees
 from .state import BITS, C_PARENT, COST, make_state
 
 
-def _content() -> str:
-    """Digest of this package: Numba looks at one file only, and would keep code of the others that has
-    changed."""
-    sha = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        sha.update(path.read_bytes())
-    return sha.hexdigest()
-
-
-def _entries(content: str) -> tuple[Any, ...]:
-    # A value that a function closes over is part of its key in the cache.
+def _entries(version: str) -> tuple[Any, ...]:
+    # A value that a function closes over is part of its key in the cache. Numba looks at one file only, and
+    # would keep code of the others that has changed.
 
     @njit(cache=True)
     def first(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed):
         """State and drawing after one greedy pass, and (cost in the state, cost of the drawing)."""
-        content  # noqa: B018
+        version  # noqa: B018
         s = make_state(lo, hi, n_in, n_cols, span, terms, longest, seed)
         s.g[BITS] = bits
         greedy_pass.load(s, digits, limit)
@@ -47,42 +38,42 @@ def _entries(content: str) -> tuple[Any, ...]:
 
     @njit(cache=True)
     def anneal(s, d, weights, near, choices, trials, temperature, least):
-        content  # noqa: B018
+        version  # noqa: B018
         return annealing.anneal(s, d, weights, near, choices, trials, temperature, least)
 
     @njit(cache=True)
     def count_all(s):
-        content  # noqa: B018
+        version  # noqa: B018
         annealing.count_all(s)
 
     @njit(cache=True)
     def reprice(s, d, bits, least):
-        content  # noqa: B018
+        version  # noqa: B018
         annealing.reprice(s, d, bits, least)
 
     @njit(cache=True)
     def matrix_digits(weights, drop):
-        content  # noqa: B018
+        version  # noqa: B018
         return signed_digits.matrix_digits(weights, drop)
 
     @njit(cache=True)
     def coefficients(digits, n_in):
-        content  # noqa: B018
+        version  # noqa: B018
         return signed_digits.coefficients(digits, n_in)
 
     @njit(cache=True)
     def loads(digits, columns):
-        content  # noqa: B018
+        version  # noqa: B018
         return signed_digits.loads(digits, columns)
 
     @njit(cache=True)
     def relatives(weights, count):
-        content  # noqa: B018
+        version  # noqa: B018
         return trees.relatives(weights, count)
 
     @njit(cache=True)
     def tree_digits(digits, weights, near, extra, first_sum):
-        content  # noqa: B018
+        version  # noqa: B018
         place = trees.spanning_tree(near, extra)
         parents = np.full(weights.shape[1], -1, np.int64)
         for c in range(weights.shape[1]):
@@ -93,5 +84,5 @@ def _entries(content: str) -> tuple[Any, ...]:
     return first, anneal, count_all, reprice, matrix_digits, coefficients, loads, relatives, tree_digits
 
 
-_compiled = _entries(_content())
+_compiled = _entries(content(HERE))
 first, anneal, count_all, reprice, matrix_digits, coefficients, loads, relatives, tree_digits = _compiled
