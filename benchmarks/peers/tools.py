@@ -63,7 +63,7 @@ _CALLS = itertools.count()
 
 @cache
 def _scratch() -> str:
-    """A folder for the caches of all calls, made once: a call of less than a millisecond is timed around it."""
+    """A folder for the caches of all calls, made once: calls timed around it are of microseconds."""
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
