@@ -58,7 +58,8 @@ def negative(w: Writer, net: Net, a: Any) -> Any:
 
 
 def _coded_sum(w: Writer, net: Net, a: Any, b: Any, constant: int) -> Any:
-    """a +- (b << k) + constant, the operands with flipped sign bits, and constant bits above their own."""
+    """a +- (b << k) + constant, the operands with flipped sign bits, constant bits above their own, and a
+    carry."""
     (x, y), (_, k) = net.args[:2], net.params
     minus, n = net.kind == "sub", net.width
     start = min(k, n)
@@ -70,13 +71,17 @@ def _coded_sum(w: Writer, net: Net, a: Any, b: Any, constant: int) -> Any:
     p, q = (_flipped(w, v) if u.signed else v for v, u in ((a, x), (b, y)))
     p_top, q_top = max(x.width - start, 0), y.width
     low, high = p_top <= q_top, n - start
+    carry = bool(min(p_top, q_top) and fill & 1)
+    fill -= carry
     # The constant bits above the lower operand; those of a subtracted one count the other way.
     p = _filled(w, p, start + p_top, fill if low else 0, start, n)
     q = _filled(w, q, q_top, 0 if low else -fill if minus else fill, 0, high)
     if minus:
-        return _above(w, p, start, lambda v: _short_by_one(w, net, v, q))
+        return _above(
+            w, p, start, lambda v: _chain(w, net, v, q, True) if carry else _short_by_one(w, net, v, q)
+        )
     side_by_side = not p_top and not fill
-    return _above(w, p, start, lambda v: q if side_by_side else _chain(w, net, v, q, False))
+    return _above(w, p, start, lambda v: q if side_by_side else _chain(w, net, v, q, False, carry))
 
 
 def _filled(w: Writer, v: Any, top: int, fill: int, start: int, width: int) -> Any:
@@ -107,17 +112,18 @@ def _above(w: Writer, p: Any, start: int, adder: Callable[[Any], Any]) -> Any:
     return w.join(w.cut(p, 0, start), high) if start else high
 
 
-def _chain(w: Writer, net: Net, p: Any, q: Any, minus: bool) -> Any:
-    """p + q, or p - q.
+def _chain(w: Writer, net: Net, p: Any, q: Any, minus: bool, carry: bool = False) -> Any:
+    """p + q, p - q, or with a carry p + q + 1.
 
     One bit more below keeps Yosys from merging an adder into the next one, as an operand is then no more than
     a part of one: it would build the merged sum of three-input compressors, of twice the LUTs.
     """
     n = w.width(p)
     if n == 1:
-        return w.bitwise("xor", p, q)
-    zero = w.constant(0, 1)
-    p, q = w.join(zero, p), w.join(zero, q)
+        total = w.bitwise("xor", p, q)
+        return w.invert(total) if carry else total
+    below = w.constant(int(carry), 1)
+    p, q = w.join(below, p), w.join(below, q)
     total = w.subtract(p, q) if minus else w.add(p, q)
     return w.cut(w.helper(net, total), 1, n + 1)
 

@@ -75,13 +75,19 @@ class Sum:
     cost: float
 
 
-def combine(a: Code, b: Code, lo: int, hi: int, bits: int | None, positive: bool) -> Sum:
+def combine(
+    a: Code, b: Code, lo: int, hi: int, bits: int | None, positive: bool,
+    more: tuple[int, int] = (0, 0), carry: int = 0,
+) -> Sum:  # fmt: skip
     """The code of the value of a plus that of b, which lies in lo..hi; `bits`: it is needed modulo 2**bits.
 
     The operand of the lower bits comes first: they pass by. `positive` asks for sign 1 where both will do.
+    more   is added to a and to b: multiples of a power of two above either, which need no adder of their own
+    carry  1: into the lowest bit of the chain
     """
     swapped = a.zeros > b.zeros or (a.zeros == b.zeros and positive and a.sign < b.sign)
     p, q = (b, a) if swapped else (a, b)
+    more_p, more_q = more[::-1] if swapped else more
     zeros, shift = p.zeros, q.zeros - p.zeros
     minus = p.sign != q.sign
     top = max(p.top, q.top)
@@ -89,9 +95,10 @@ def combine(a: Code, b: Code, lo: int, hi: int, bits: int | None, positive: bool
         # p + ones + ~q with ones above the lower of both: there the other's bits pass the chain unchanged.
         fill = (1 << q.top) - (1 << max(p.top, q.zeros)) if p.top < q.top else (1 << q.top) - (1 << p.top)
         constant = p.bias - q.bias + fill - (1 << q.zeros)
+        constant += more_p - more_q + (carry << q.zeros)
         offset = p.offset - q.offset + constant
     else:
-        constant = p.bias + q.bias
+        constant = p.bias + q.bias + more_p + more_q + (carry << q.zeros)
         offset = p.offset + q.offset + constant
     if bits is not None:
         width = bits - zeros

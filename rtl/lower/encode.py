@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from rtl.lower import spare
 from rtl.lower.codes import Code, Sum, combine, cost_of_net, cost_of_value
 from rtl.lower.demand import demanded
 from rtl.lower.low import without_low_bits
@@ -75,6 +77,7 @@ class _Rewriter:
         self.codes: dict[Net, tuple[Code, Net]] = {}
         self.plain = _read_as_values(nets, outputs)
         self.coded = _choose(nets, self.plain)
+        self.readers = Counter(a for net in nets for a in net.args)
         for net in nets:
             self.target.scope, self.target.prefix = net.scope, net.name
             before = len(self.target.nets)
@@ -106,7 +109,8 @@ class _Rewriter:
             code, made = self._sum(net)
             self.codes[net] = code, made
             if net in self.plain:
-                self.wires[net] = self._decoded(net, code, made)
+                joined = self._with_constant(net, code)
+                self.wires[net] = joined or self._decoded(net, code, made)
 
     # ---- sums -----------------------------------------------------------------------------------------
 
@@ -117,10 +121,47 @@ class _Rewriter:
         nets = [made for code, made in operands if not code.is_constant]
         if isinstance(plan, Code):  # a constant more, or the sign: the same net
             return plan, nets[0] if nets else t.constant_net(0)
-        p, q = reversed(nets) if plan.swapped else nets
-        args = [p, q] if not plan.constant else [p, q, t.constant_net(plan.constant)]
-        code = plan.code
-        return code, t.net("sub" if plan.minus else "add", (0, plan.shift), args, code.lo, code.hi)
+        return plan.code, self._made(plan, nets)
+
+    def _made(self, plan: Sum, operands: Sequence[Net]) -> Net:
+        p, q = reversed(operands) if plan.swapped else operands
+        args = [p, q] if not plan.constant else [p, q, self.target.constant_net(plan.constant)]
+        kind = "sub" if plan.minus else "add"
+        return self.target.net(kind, (0, plan.shift), args, plan.code.lo, plan.code.hi)
+
+    def _with_constant(self, net: Net, code: Code) -> Wire | None:
+        """The value of a sum whose constant was added on the way; None if behind it is better."""
+        t = self.target
+        if self.readers[net] or not (code.sign < 0 or code.offset & (1 << net.width) - 1):
+            return None
+        place = spare.find(net, self._code, self._private)
+        if place is None:
+            return None
+        more = place.cost - spare.cost_so_far(place, self._code)
+        if more > cost_of_value(code, net.width) + spare.WORTH:
+            return None
+        made = self._raised(place)
+        plans = iter(place.plans)
+        for step in place.steps:
+            if step.adds:
+                made = self._made(next(plans), (made, step.made)[:: -1 if step.operand else 1])
+        if place.result.sign < 0:
+            made = t.net("not", (), (made,), -1 - made.hi, -1 - made.lo)
+        return t.read(Wire(made, place.result.zeros), net.lo, net.hi)
+
+    def _raised(self, place: spare.Spare) -> Net:
+        """The operand of the first step with the constant."""
+        t = self.target
+        wire = Wire(place.made, place.shift)
+        if not place.constant:
+            return t.code(wire, 0)
+        constant = t.const(place.constant)
+        zeros, shifts = t.align(wire, constant)
+        made = t.net("add", tuple(shifts), (wire.net, constant.net), 0, (1 << place.width - zeros) - 1)
+        return t.code(Wire(made, zeros), 0)
+
+    def _private(self, net: Net) -> bool:
+        return net in self.codes and net not in self.plain and self.readers[net] == 1
 
     def _decoded(self, net: Net, code: Code, made: Net) -> Wire:
         """The value of a code: one adder with a constant, or none where that moves no bit but the top one."""

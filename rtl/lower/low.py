@@ -22,7 +22,12 @@ def without_low_bits(nets: Sequence[Net], outputs: set[Net]) -> list[Net]:
     slices: dict[tuple[Net, int], Net] = {}
     out: list[Net] = []
     for net in nets:
-        if passed := passing.get(net, 0):
+        passed = passing[net]
+        if net.kind == "shr":
+            net.params = (net.params[0] + passed - dropped.get(net.args[0], 0),)
+            net.lo, net.hi = net.lo >> passed, net.hi >> passed
+            dropped[net] = passed
+        elif passed:
             x = net.args[0]
             k = passed - dropped.get(x, 0)
             if k and (x, k) not in slices:
@@ -34,8 +39,6 @@ def without_low_bits(nets: Sequence[Net], outputs: set[Net]) -> list[Net]:
             net.params = (0, net.params[1] - passed)
             net.lo, net.hi = net.lo >> passed, net.hi >> passed
             dropped[net] = passed
-        elif net.kind == "shr" and net.args[0] in dropped:
-            net.params = (net.params[0] - dropped[net.args[0]],)
         out.append(net)
     for index, net in enumerate(out):
         net.index = index
@@ -43,7 +46,7 @@ def without_low_bits(nets: Sequence[Net], outputs: set[Net]) -> list[Net]:
 
 
 def _passing(nets: Sequence[Net], outputs: set[Net]) -> dict[Net, int]:
-    """How many bits that nobody reads each adder passes by."""
+    """How many bits that nobody reads each adder passes by, or each slice has at its lower end."""
     lowest = {net: 0 if net in outputs else NONE for net in nets}  # bit that is read
     passing: dict[Net, int] = {}
     for net in reversed(nets):
@@ -51,13 +54,15 @@ def _passing(nets: Sequence[Net], outputs: set[Net]) -> dict[Net, int]:
         for position, a in enumerate(net.args):
             if a.is_constant:
                 continue
-            bit = net.params[0] + lowest[net] if net.kind == "shr" else 0 if position else passed
+            bit = net.params[0] + passed if net.kind == "shr" else 0 if position else passed
             lowest[a] = min(lowest[a], bit)
     return passing
 
 
 def _passed(net: Net, lowest: int) -> int:
-    """How many bits below `lowest` an adder takes from its first operand as they are."""
+    """How many bits below `lowest` an adder takes from its first operand as they are, or a slice can lack."""
+    if net.kind == "shr":
+        return lowest if lowest < net.width else 0
     if net.kind not in ("add", "sub") or net.params[0] or net.args[0].is_constant:
         return 0
     passed = min(net.params[1], lowest)

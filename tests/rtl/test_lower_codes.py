@@ -16,7 +16,9 @@ from rtl.core import Core
 from rtl.lower import encode
 from rtl.lower.codes import Code, combine
 from rtl.lower.net import ADDERS
+from rtl.shift_add import solve
 from tests.rtl import test_lower as plain
+from tests.rtl.evaluation import evaluate
 
 SIGNED, UNSIGNED = fxsim.SQ(3, 0), fxsim.UQ(3, 0)
 
@@ -198,3 +200,33 @@ def test_no_adder_where_operands_lie_side_by_side(all_codes):
         np.array(list(product(range(8), repeat=2))),
     )
     assert "+" not in "\n".join(line.split("//")[0] for line in core.verilog().splitlines())
+
+
+# ---- constants where there is time to spare -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("bias", [False, True])
+def test_the_constant_of_a_column_takes_no_adder_more(seed, bias):
+    """As deep as the adder graph: the constants of codes, and a bias, join where an operand is early."""
+    rng = np.random.default_rng(seed)
+    W, b = rng.integers(-32, 32, size=(16, 16)), rng.integers(-500, 500, size=16)
+    graph = fxsim.trace(lambda x: x @ W + b if bias else x @ W, fxsim.SQ(8, 0), shape=(16,))
+    core = Core(graph, 5)
+    late = [n for n in core.plan.nets if n.level > solve(W, max_depth="min", effort="fast").depth + 0.5]
+    assert len(late) <= 2  # columns that use every slot of their depth
+    x = rng.integers(-128, 128, size=(200, 16))
+    (got,) = evaluate(core, x)
+    assert (got == x @ W + bias * b).all()
+
+
+def test_a_constant_below_the_operand_it_joins():
+    """Bits of the constant below every early operand: the operand is shifted, or an adder has a carry."""
+    for seed in range(40):
+        rng = np.random.default_rng([seed, 1])
+        W = rng.integers(-8, 9, size=(5, 3)) * 4 + rng.integers(-1, 2, size=(5, 3)) * rng.integers(0, 2)
+        b = rng.integers(-9, 10, size=3)
+        core = Core(fxsim.trace(lambda x: x @ W + b, SIGNED, shape=(5,)), None)  # noqa: B023
+        x = rng.integers(-4, 4, size=(200, 5))
+        (got,) = evaluate(core, x)
+        assert (got == x @ W + b).all(), seed

@@ -10,7 +10,7 @@ import pytest
 import fxsim
 from fxsim.formats import Format, Overflow, Rounding
 from rtl.core import Core, with_elements
-from rtl.lower import encode
+from rtl.lower import encode, spare
 from tests.agreement.random_graphs import random_graph, stimulus
 from tests.rtl.evaluation import evaluate
 from tests.rtl.test_lower_codes import all_codes  # noqa: F401
@@ -27,9 +27,12 @@ def check(graph: fxsim.Graph, raw: list[np.ndarray], depth: float | None) -> Cor
     return core
 
 
-@pytest.fixture(params=["chosen", "codes", "values"])
+@pytest.fixture(params=["chosen", "early", "codes", "values"])
 def sums(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "codes":
+    """Sums as the lowering chooses; with constants wherever there is time; all of them codes, and none."""
+    if request.param == "early":
+        monkeypatch.setattr(spare, "WORTH", 1e9)
+    elif request.param == "codes":
         request.getfixturevalue("all_codes")
     elif request.param == "values":
         monkeypatch.setattr(encode, "_choose", lambda nets, plain: set())
@@ -75,6 +78,13 @@ def layers(rng: np.random.Generator) -> tuple[fxsim.Graph, list[np.ndarray]]:
     graph = fxsim.trace(network, first, shape=(widths[0],))
     lo, hi = graph.inputs[0].type.bounds
     return graph, [rng.integers(lo, hi + 1, size=(60, widths[0]))]
+
+
+def test_slices_of_slices_lose_low_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that is a code without an adder more, of which a cast reads only the upper bits."""
+    monkeypatch.setattr(spare, "WORTH", 1e9)
+    graph, raw = layers(np.random.default_rng([7, 1156]))
+    check(graph, raw, 1)
 
 
 @pytest.mark.usefixtures("sums")
