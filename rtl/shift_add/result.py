@@ -64,8 +64,7 @@ class AdderGraph:
                 object.__setattr__(self, name, (blank,) * self.n_out)
             if len(getattr(self, name)) != self.n_out:
                 raise ValueError(f"{name} must have {self.n_out} entries, not {len(getattr(self, name))}")
-        for k, node in enumerate(self.nodes):
-            wire = self.first_node + k
+        for wire, node in enumerate(self.nodes, self.first_node):
             if not (0 <= node.a < wire and 0 <= node.b < wire):
                 raise ValueError(f"node {wire} must read wires in 0..{wire - 1}, not {node!r}")
             if node.shift_a < 0 or node.shift_b < 0:
@@ -208,8 +207,7 @@ class AdderGraph:
         """
         lows = _low_zeros(self._rows)
         total = 0
-        for k, node in enumerate(self.nodes):
-            wire = self.first_node + k
+        for wire, node in enumerate(self.nodes, self.first_node):
             low_a, low_b = lows[node.a] + node.shift_a, lows[node.b] + node.shift_b
             lower_sign = node.sign_a if low_a < low_b else node.sign_b
             free = max(low_a, low_b) if lower_sign > 0 or low_a == low_b else min(low_a, low_b)

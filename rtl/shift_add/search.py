@@ -27,7 +27,8 @@ SLICE = 0.02  # seconds between looks at the clock
 STEPS = 64  # temperatures of a search of a given number of trials
 DEEPEST = 50  # a larger limit binds nothing, and 2**depth must fit in 64 bits
 ENOUGH = 3000  # trials per digit after which a search is over before its time
-TWICE = 3000  # digits below which there are two passes
+MASK = (1 << 62) - 1
+PASSES = ((500, 4), (3000, 2))  # greedy passes with other ties, below so many digits
 TREE_WORK = 50_000_000  # coefficients that may be compared for column differences
 PARENTS = 48  # columns that a column may be the child of in a spanning tree
 NEAREST = 6  # columns that a column may become the child of, in a trial
@@ -60,18 +61,19 @@ def _search(
         key=lambda made: made[2][1],
     )
     greedy = _graph(problem, drawing)
-    if (trials or seconds) and least[1] > 0:
-        near = entry.relatives(weights, min(NEAREST, problem.n_out)) if weights.size else _NO_NEAR
-        run = Annealing(_prepared(state), drawing, weights, near, choices, least, progress)
-        # Bits differ too finely to lead a search from far: adders do, and bits take over near the end.
-        both = problem.objective == "bits"
-        shares = ((0, HEAT, 1 - FINE), (1, FINE_HEAT, FINE)) if both else ((0, HEAT, 1.0),)
-        for bits, heat, share in shares:
-            entry.reprice(run.state, drawing, bits, least)
-            if trials:
-                run.for_trials(round(trials * share), heat)
-            else:
-                run.for_seconds(seconds * share, heat)
+    if not (trials or seconds) or least[1] == 0:
+        return greedy
+    near = entry.relatives(weights, min(NEAREST, problem.n_out)) if weights.size else _NO_NEAR
+    run = Annealing(_prepared(state), drawing, weights, near, choices, least, progress)
+    # Bits differ too finely to lead a search from far: adders do, and bits take over near the end.
+    both = problem.objective == "bits"
+    shares = ((0, HEAT, 1 - FINE), (1, FINE_HEAT, FINE)) if both else ((0, HEAT, 1.0),)
+    for bits, heat, share in shares:
+        entry.reprice(run.state, drawing, bits, least)
+        if trials:
+            run.for_trials(round(trials * share), heat)
+        else:
+            run.for_seconds(seconds * share, heat)
     # The search in adders may end with more bits than it began with, and a short one in bits not mend that.
     return min(greedy, _graph(problem, drawing), key=attrgetter(problem.objective))
 
@@ -82,12 +84,13 @@ _NO_WEIGHTS = np.zeros((0, 0), np.int64)
 
 def _starts(problem: Problem) -> list[float | None]:
     """None, the columns themselves, and where depth is free column differences: what a parent costs, in
-    adders.
+    adders."""
+    return [None, 0.5, 2.0] if _free(problem) else [None]
 
-    A small matrix gets a second pass with other ties: it costs less than what comes before and after.
-    """
-    columns = [None, None] if len(problem.digits) < TWICE else [None]
-    return [*columns, 0.5, 2.0] if _free(problem) else columns
+
+def _passes(problem: Problem) -> int:
+    """Greedy passes of a start: in a small matrix they cost less than what comes before and after."""
+    return next((passes for digits, passes in PASSES if len(problem.digits) < digits), 1)
 
 
 def _free(problem: Problem) -> bool:
@@ -130,7 +133,7 @@ def _first(problem: Problem, extra: float | None, seed: int, number: int) -> tup
     state, drawing, least = entry.first(
         lo, hi, n, m, span, count + count // 4 + 8, longest, digits, parents, limit,
         int(problem.objective == "bits"),
-        2 * (seed + 7919 * number) + 1, seed,
+        2 * (seed + 7919 * number) + 1 & MASK, seed, _passes(problem) if extra is None else 1,
     )  # fmt: skip
     choices, state.g[FORMS] = entry.coefficients(digits, n)
     return state, drawing, least, weights, choices

@@ -555,3 +555,8 @@ def test_problem_is_checked_on_its_own():
     weights = solve([[1]]).weights
     with pytest.raises(ValueError, match="in_types must have 1 entries, not 0"):
         Problem(weights, 0, ())
+
+
+def test_largest_seed():
+    for depth in ("min", None):
+        assert_exact(solve([[3, 5], [7, 11]], max_depth=depth, seed=(1 << 62) - 1), [[3, 5], [7, 11]])

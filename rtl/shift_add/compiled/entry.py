@@ -16,25 +16,37 @@ from . import tree as trees
 from .state import BITS, C_PARENT, COST, make_state
 
 
+@njit
+def _one(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed):
+    """One greedy pass."""
+    s = make_state(lo, hi, n_in, n_cols, span, terms, longest, seed)
+    s.g[BITS] = bits
+    greedy_pass.load(s, digits, limit)
+    for c in range(n_cols):
+        s.c[c, C_PARENT] = parents[c]
+    greedy_pass.greedy(s, salt)
+    d = drawings.make_drawing(s)
+    least = np.full(2, 1 << 60, np.int64)
+    drawings.draw(s, d, least)
+    least[0] = s.g[COST]
+    return s, d, least
+
+
 def _entries(version: str) -> tuple[Any, ...]:
     # A value that a function closes over is part of its key in the cache. Numba looks at one file only, and
     # would keep code of the others that has changed.
 
     @njit(cache=True)
-    def first(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed):
-        """State and drawing after one greedy pass, and (cost in the state, cost of the drawing)."""
+    def first(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed, passes):
+        """State and drawing after the best greedy pass, and (cost in the state, cost of the drawing)."""
         version  # noqa: B018
-        s = make_state(lo, hi, n_in, n_cols, span, terms, longest, seed)
-        s.g[BITS] = bits
-        greedy_pass.load(s, digits, limit)
-        for c in range(n_cols):
-            s.c[c, C_PARENT] = parents[c]
-        greedy_pass.greedy(s, salt)
-        d = drawings.make_drawing(s)
-        least = np.full(2, 1 << 60, np.int64)
-        drawings.draw(s, d, least)
-        least[0] = s.g[COST]
-        return s, d, least
+        best = _one(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed)
+        for k in range(1, passes):
+            ties = salt + 15838 * k
+            made = _one(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, ties, seed)
+            if made[2][1] < best[2][1]:
+                best = made
+        return best
 
     @njit(cache=True)
     def anneal(s, d, weights, near, choices, trials, temperature, least):
