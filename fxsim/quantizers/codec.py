@@ -38,7 +38,7 @@ class Codec(ABC):
 
     @abstractmethod
     def raw(self, codes: Any) -> Array:
-        """Exact integers: value / scale * 2**frac of every code. Raises ValueError for a code that is none."""
+        """Exact integers: value / scale * 2**frac of every code. Raises ValueError for no code."""
 
     def quantize(self, values: Any) -> Array:
         """Raw integers of the values nearest by this codec's rule."""
@@ -101,7 +101,7 @@ def fractions(values: Any) -> Array:
     for i, v in np.ndenumerate(a):
         if not isinstance(v, (int, float, Fraction, np.integer, np.floating, np.bool_)) or v != v:
             raise TypeError(f"values must be real numbers, not {v!r} at index {i}")
-        out[i] = Fraction(int(v)) if isinstance(v, (np.integer, np.bool_)) else Fraction(v)
+        out[i] = Fraction(int(v)) if isinstance(v, (np.integer, np.bool_)) else Fraction(v)  # type: ignore[arg-type]
     return out
 
 
