@@ -47,7 +47,9 @@ class Codec(ABC):
     def decode(self, codes: Any) -> NDArray[np.float64]:
         """Values of codes in float64, rounded where it cannot hold them."""
         unit = self.scale / 2**self.frac
-        return np.vectorize(lambda r: float(int(r) * unit), otypes=[np.float64])(to_object(self.raw(codes)))
+        raw = to_object(self.raw(codes))
+        values = [float(int(r) * unit) for r in raw.ravel()]
+        return np.array(values, np.float64).reshape(raw.shape)
 
 
 Class = TypeVar("Class", bound=type[Codec])
