@@ -61,6 +61,17 @@ def effort(text: str) -> str | float:
     return value
 
 
+def frequency(text: str) -> float:
+    """Of a clock, MHz."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a positive number of MHz, not {text!r}")
+    return value
+
+
 def _whole(text: str, least: int) -> int:
     try:
         value = int(text)

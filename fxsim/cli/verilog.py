@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, effort, positive
+from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, effort, frequency, positive
 from fxsim.cli.console import Console, number
 from fxsim.cli.data import load_model, raw_samples
 from fxsim.cli.output import locked
@@ -32,6 +32,14 @@ def add_build_arguments(p: argparse.ArgumentParser) -> None:
         help="adder depth between two pipeline registers (default 4)",
     )  # fmt: skip
     p.add_argument(
+        "--family", default="generic", metavar="F",
+        help="delay model: generic (counts adders), ice40 or ecp5 (ns) (default generic)",
+    )  # fmt: skip
+    p.add_argument(
+        "--clock", type=frequency, metavar="MHZ",
+        help="clock that every stage must allow by the family's model, in place of --max-depth-per-stage",
+    )  # fmt: skip
+    p.add_argument(
         "--effort", type=effort, default="fast", metavar="E",
         help="search for few adders: fast, best, or seconds for each constant matrix (default fast)",
     )  # fmt: skip
@@ -42,8 +50,9 @@ def build_core(graph: Graph, arguments: argparse.Namespace) -> Any:
     import rtl
 
     return rtl.build(
-        graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name, effort=arguments.effort
-    )
+        graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name,
+        effort=arguments.effort, family=arguments.family, clock_mhz=arguments.clock,
+    )  # fmt: skip
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> bool:

@@ -356,3 +356,24 @@ def test_effort_of_the_adder_search(tmp_path, data, capsys):
             main(["verilog", "x.fxs", "--effort", wrong])
         assert stop.value.code == 2
         assert f"must be fast, best or a positive number of seconds, not '{wrong}'" in capsys.readouterr().err
+
+
+def test_clock_and_family(tmp_path, data, capsys):
+    W = np.random.default_rng(0).integers(-32, 32, size=(8, 8))
+    fxsim.trace(lambda x: x @ W, fxsim.SQ(8, 0), shape=(8,)).save(tmp_path / "layer.fxs")
+    latency = []
+    for clock in (60, 120):
+        command = ("verilog", tmp_path / "layer.fxs", "-o", tmp_path / "out", "--family", "ecp5")
+        status, out = data(*command, "--clock", clock)
+        assert status == 0
+        latency.append(out["latency"])
+    assert latency[0] < latency[1]
+    for wrong in ("0", "fast", "inf"):
+        with pytest.raises(SystemExit) as stop:
+            main(["verilog", "x.fxs", "--clock", wrong])
+        assert stop.value.code == 2
+        assert f"must be a positive number of MHz, not '{wrong}'" in capsys.readouterr().err
+    assert main(["verilog", str(tmp_path / "layer.fxs"), "--clock", "100"]) == 2
+    assert "family must be one with delays in ns, not 'generic'" in capsys.readouterr().err
+    assert main(["verilog", str(tmp_path / "layer.fxs"), "--family", "max10"]) == 2
+    assert "family must be one of generic, ice40, ecp5, not 'max10'" in capsys.readouterr().err
