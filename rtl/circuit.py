@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth import Cat, Const, Elaboratable, Module, Mux, Shape, Signal, Value
+from amaranth import Cat, Const, Elaboratable, Module, Mux, ResetSignal, Shape, Signal, Value
 
 from rtl.emit import cases_of
 from rtl.lower.net import Net
 
 
 class Circuit:
-    """Writes into a module (`rtl.emit.Writer`); registers keep their value while `advance` is 0."""
+    """Writes into a module (`rtl.emit.Writer`); registers keep their value while `advance` is 0.
 
-    def __init__(self, m: Module, payload: Signal, advance: Value) -> None:
+    The registers of a state keep theirs while `taken` is 0 too.
+    """
+
+    def __init__(self, m: Module, payload: Signal, advance: Value, taken: Value) -> None:
         self.m, self.payload, self.advance = m, payload, advance
+        self.step = advance & taken
+        self.states: dict[str, Signal] = {}
 
     def width(self, v: Value) -> int:
         return len(v)
@@ -70,6 +75,17 @@ class Circuit:
         out = Signal(Shape(net.width, net.signed), name=name, reset_less=True)
         self.m.d.sync += out.eq(Mux(self.advance, v, out))
         return out.as_unsigned()
+
+    def state(self, name: str, net: Net, init: int) -> Value:
+        shape = Shape(net.width, net.signed)
+        value = Const(init, shape).value  # by its sign
+        self.states[name] = Signal(shape, name=name, init=value, reset_less=True)
+        return self.states[name].as_unsigned()
+
+    def next_state(self, name: str, init: int, v: Value) -> None:
+        out = self.states[name]
+        kept = Mux(self.step, v, out.as_unsigned())
+        self.m.d.sync += out.eq(Mux(ResetSignal(), Const(init, len(out)), kept))
 
     def helper(self, net: Net, v: Value) -> Value:
         return v

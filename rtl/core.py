@@ -1,4 +1,4 @@
-"""A graph as a pipelined Amaranth component with valid/ready streams; its registers are placed when built."""
+"""A graph or machine as an Amaranth component with valid/ready streams; registers are placed when built."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from amaranth import Cat, Module
 from amaranth.lib import wiring
 
 from fxsim.graph import Graph, Node
+from fxsim.machine import Machine
 from fxsim.types import TensorType
 from rtl import stream
 from rtl.circuit import Circuit
@@ -24,13 +25,16 @@ from rtl.lower import Netlist, Wire, lower
 from rtl.lower.names import Names, identifier
 from rtl.lower.netlist import ADDERS, Net
 from rtl.pipeline import Schedule, schedule
+from rtl.state import State, single_stage
 from rtl.timing import GENERIC, Family, family_of
 
 SCHEDULES = ("unrolled",)
 
+TICK = Port("tick", (), 1, signed=False)
+
 
 def build(
-    graph: Graph,
+    graph: Graph | Machine,
     schedule: str = "unrolled",
     max_depth_per_stage: float | None = 4,
     name: str | None = None,
@@ -42,7 +46,10 @@ def build(
     clock_mhz: float | None = None,
     balance: bool = True,
 ) -> Core:
-    """The graph in hardware, one sample per clock.
+    """The graph, or the machine, in hardware, one sample per clock.
+
+    A machine's step is one combinational stage between its state registers, which reset sets to `init` and
+    every sample taken moves on; max_depth_per_stage and balance do not apply to it.
 
     max_depth_per_stage  adders of logic depth between registers, at least 1; None: one combinational stage
     name                 of the Verilog module; default: the graph's
@@ -57,7 +64,8 @@ def build(
                          limit allows
 
     Raises ValueError for an unknown schedule or family, a depth below 1, a clock that is not positive, or too
-    fast for a primitive, or for a family without a clock, and a graph without input or output elements.
+    fast for a primitive or a machine's step, or for a family without a clock, and a graph without input or
+    output elements.
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {schedule!r}")
@@ -84,6 +92,9 @@ class Core(wiring.Component):
     A sample taken at one clock edge is first offered `latency` edges later: one input register, one register
     after each of the stages. Payloads are unsigned vectors with the lanes of `in_layout` and `out_layout`.
 
+    Of a machine, `state` has the state registers, and the payloads are what its step reads and writes beside
+    the state; a step that reads nothing else is driven by a stream `tick` of one bit, which means nothing.
+
     adders       two-input adders, subtractors and negators of any width, rounding carries included
     depth        of the deepest path in adders (comparators 1, multiplexers 1/2, gates 1/4)
     stage_depth  of the deepest path within a stage, in the unit of `family`: adders, or ns
@@ -94,12 +105,15 @@ class Core(wiring.Component):
     _MustUse__silence = True
 
     def __init__(
-        self, graph: Graph, max_depth_per_stage: float | None = 4, name: str | None = None,
+        self, graph: Graph | Machine, max_depth_per_stage: float | None = 4, name: str | None = None,
         *, adder_depth: int | str | None = "min", effort: float | str = "fast", objective: str = "adders",
         family: str | Family = "generic", clock_mhz: float | None = None, balance: bool = True,
     ) -> None:  # fmt: skip
-        if not isinstance(graph, Graph):
-            raise TypeError(f"graph must be a fxsim.Graph, not {graph!r}")
+        if not isinstance(graph, (Graph, Machine)):
+            raise TypeError(f"graph must be a fxsim.Graph or fxsim.Machine, not {graph!r}")
+        self.machine = graph if isinstance(graph, Machine) else None
+        states = self.machine.states if self.machine else 0
+        graph = self.machine.step if self.machine else graph
         self.family = family_of(family)
         limit: tuple[Family, float] | None = None
         if clock_mhz is not None:
@@ -109,27 +123,56 @@ class Core(wiring.Component):
         elif max_depth_per_stage is not None:
             max_depth_per_stage = _number(max_depth_per_stage, "max_depth_per_stage", 1.0)
             limit = GENERIC, max_depth_per_stage
+        if self.machine:
+            max_depth_per_stage = None
         self.graph = graph
         self.top = identifier(name or graph.name, "m")
         self.max_depth_per_stage = max_depth_per_stage
         self.clock_mhz = clock_mhz
-        self.in_layout = _layout("inputs", graph.inputs, [n.name for n in graph.inputs])
-        self.out_layout = _layout("outputs", graph.outputs, list(graph.output_names))
+        inputs, outputs = graph.inputs[states:], graph.outputs[states:]
+        self.in_layout = (
+            _layout("inputs", inputs, [n.name for n in inputs]) if inputs or not states else Layout((TICK,))
+        )
+        self.out_layout = _layout("outputs", outputs, list(graph.output_names[states:]))
         self.netlist = Netlist(adder_depth, effort, objective)
         self.names = Names(graph, self.top)
         self.outputs: list[tuple[Wire, int]] = []  # and their lane widths
-        lowered = lower(graph, self._input_wires(), self.netlist, self.names)
-        for node, wires in zip(graph.outputs, lowered, strict=True):
+        lanes_of_inputs = [
+            *self._input_wires(graph.inputs[:states], self.in_layout.bits),
+            *self._input_wires(inputs, 0),
+        ]
+        lowered = lower(graph, lanes_of_inputs, self.netlist, self.names)
+        for node, wires in zip(outputs, lowered[states:], strict=True):
             self.outputs += [(w, node.type.max_width) for w in wires.ravel()]
-        self.plan: Schedule = schedule(
-            [w.net for w, _ in self.outputs], limit, self.family if balance else None
-        )
+        self.state: State | None = None
+        self.plan: Schedule
+        if self.machine:
+            new = [
+                (w, node.type.max_width, node.type.bounds[0] < 0)
+                for node, wires in zip(graph.outputs, lowered[:states], strict=False)
+                for w in wires.ravel()
+            ]
+            layout = _layout("states", graph.inputs[:states], [n.name for n in graph.inputs[:states]])
+            self.state = State(self.machine, layout, self.in_layout.bits, new)
+            self.plan = single_stage([w.net for w, _ in self.outputs], [w.net for w, *_ in new])
+            self._check_clock()
+        else:
+            self.plan = schedule([w.net for w, _ in self.outputs], limit, self.family if balance else None)
         self.top = free_name(self.top, signal_names(self.plan, len(self.outputs)))
         super().__init__(stream.ports(self.in_layout.bits, self.out_layout.bits))
 
-    def _input_wires(self) -> list[np.ndarray]:
-        tensors, offset = [], 0
-        for node in self.graph.inputs:
+    def _check_clock(self) -> None:
+        """ValueError where the loop of a machine is slower than the clock that is asked for."""
+        if self.clock_mhz is not None and self.stage_depth > self.family.limit(self.clock_mhz):
+            raise ValueError(
+                f"clock_mhz must be at most {self.predicted_fmax():.1f} for this machine, whose step is one "
+                f"stage of {self.stage_depth:.3g} {self.family.unit} by the delays of {self.family.name}, "
+                f"not {self.clock_mhz:g}"
+            )
+
+    def _input_wires(self, nodes: Sequence[Node], offset: int) -> list[np.ndarray]:
+        tensors = []
+        for node in nodes:
             t = node.type
             wires = np.empty(t.shape, object)
             ends = zip(t.lo.ravel().tolist(), t.hi.ravel().tolist(), strict=True)
@@ -217,10 +260,14 @@ class Core(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        advance = stream.handshake(m, self.i, self.o, self.latency)
-        circuit = Circuit(m, self.i.payload, advance)
+        advance, taken = stream.handshake(m, self.i, self.o, self.latency)
+        circuit = Circuit(m, self.i.payload, advance, taken)
         at: At = {}
+        if self.state:
+            self.state.declare(circuit, self.plan.nets, at)
         emit(circuit, self.plan, self.plan.nets, at)
+        if self.state:
+            self.state.update(circuit, self.plan.nets, at)
         m.d.comb += self.o.payload.eq(Cat(*lanes(circuit, self.outputs, self.plan, at)))
         return m
 

@@ -24,7 +24,8 @@ def write_project(
 ) -> list[Path]:
     """Write TOP.v, TOP.layout.json, README.md and, with `inputs_raw`, vectors; returns the paths.
 
-    inputs_raw   raw integers, one array (n, *shape) per input of the graph (a bare array for one input)
+    inputs_raw   raw integers, one array (n, *shape) per input of the graph (a bare array for one input); of a
+                 machine one stream of n samples from its initial state
     TOP.layout.json   lanes of both payloads, latency, adders, depth, register bits, and the report per block
     stimulus.hex, expected.hex   one line per sample: the payload as one hexadecimal number, for $readmemh
     stimulus.csv, expected.csv   one column per lane with its name in the first line, raw integers
@@ -65,6 +66,7 @@ def describe(core: Core) -> dict[str, Any]:
         "input": core.in_layout.to_json(),
         "output": core.out_layout.to_json(),
         "report": core.report(),
+        **({"state": core.state.to_json()} if core.state else {}),
     }
 
 
@@ -80,10 +82,10 @@ def csv_text(layout: Layout, values: Sequence[np.ndarray]) -> str:
 
 
 def readme(core: Core, count: int, with_vectors: bool) -> str:
-    top = core.top
+    top, restart = core.top, ", sets the state to its initial value" if core.state else ""
     ports = [
         ("clk", 1, "in", "clock, rising edge"),
-        ("rst", 1, "in", "synchronous reset, active high: empties the pipeline"),
+        ("rst", 1, "in", "synchronous reset, active high: empties the pipeline" + restart),
         ("i__payload", core.in_layout.bits, "in", "one input sample"),
         ("i__valid", 1, "in", "a sample is offered"),
         ("i__ready", 1, "out", "it is taken at this edge (combinational from o__ready)"),

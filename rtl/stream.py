@@ -12,10 +12,12 @@ def ports(in_bits: int, out_bits: int) -> wiring.Signature:
     return wiring.Signature({"i": In(stream.Signature(in_bits)), "o": Out(stream.Signature(out_bits))})
 
 
-def handshake(m: Module, i: stream.Interface, o: stream.Interface, latency: int) -> Value:
-    """The enable of every register of a pipeline of `latency` registers from i to o.
+def handshake(m: Module, i: stream.Interface, o: stream.Interface, latency: int) -> tuple[Value, Value]:
+    """(advance, taken) of a pipeline of `latency` registers from i to o.
 
-    The pipeline advances whenever its last register is empty or taken: enable = o.ready or not o.valid. It
+    advance enables every register; taken says that the first one, behind the input, holds a sample.
+
+    The pipeline advances whenever its last register is empty or taken: advance = o.ready or not o.valid. It
     takes one sample per clock while it advances and holds every register, and so o.valid and o.payload,
     while it does not. i.ready depends on o.ready in the same clock and never on i.valid; o.valid comes from
     a register. Reset empties the pipeline; data registers need none.
@@ -29,4 +31,4 @@ def handshake(m: Module, i: stream.Interface, o: stream.Interface, latency: int)
     ]
     # The reset is written as logic, which Yosys prints more plainly than Amaranth's own process for it.
     m.d.sync += valid.eq(Mux(ResetSignal(), 0, Mux(advance, Cat(i.valid, valid[:-1]), valid)))
-    return advance
+    return advance, valid[0]

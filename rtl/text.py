@@ -20,9 +20,15 @@ def verilog(core: Core) -> str:
     w = Text(core.top, core.in_layout.bits)
     at: At = {}
     body = []
+    if core.state:
+        core.state.declare(w, core.plan.nets, at)
+        body += ["", "  // state registers", *w.taken()]
     for title, nets in _groups(core):
         emit(w, core.plan, nets, at)
         body += ["", f"  // {title}", *w.taken()]
+    if core.state:
+        core.state.update(w, core.plan.nets, at)
+        body += ["", "  // the new state, where a sample leaves the input registers", *w.taken()]
     payload = [_text(v) for v in lanes(w, core.outputs, core.plan, at)]
     off = [f"/* verilator lint_off {name} */" for name in LINT_OFF]
     return "\n".join(
@@ -81,10 +87,12 @@ def header(core: Core) -> list[str]:
         f"{core.top}: written by fxsim",
         f"latency {core.latency} clock edges from i to o, one sample per clock; {stages}",
         f"{core.adders} adders, depth {core.depth:g}, {core.registers} register bits",
-        "clk: rising edge; rst: synchronous, active high, empties the pipeline",
+        "clk: rising edge; rst: synchronous, active high, empties the pipeline"
+        + (" and sets the state to its initial value" if core.state else ""),
         "i__valid, i__ready and o__valid, o__ready: a sample moves at each edge where both are 1",
     ]
-    for port, layout in (("i__payload", core.in_layout), ("o__payload", core.out_layout)):
+    state = [("state", core.state.layout)] if core.state else []
+    for port, layout in (("i__payload", core.in_layout), *state, ("o__payload", core.out_layout)):
         for p, offset in zip(layout.ports, layout.offsets, strict=True):
             dims = "x".join(map(str, p.shape)) or "scalar"
             kind = f"{'signed' if p.signed else 'unsigned'} {p.width} bits, frac {p.frac}"
@@ -151,6 +159,8 @@ class Text:
         self.sizes = {"i__payload": in_bits}  # widths of signals
         self.lines: list[str] = []
         self.updates: list[str] = []
+        self.resets: list[str] = []  # of state registers
+        self.steps: list[str] = []
         self.constants: list[str] = []
         self.modules: list[str] = []
 
@@ -160,6 +170,10 @@ class Text:
         if self.updates:
             lines += ["  always @(posedge clk)", "    if (advance) begin", *self.updates, "    end"]
             self.updates = []
+        if self.steps:
+            lines += ["  always @(posedge clk)", "    if (rst) begin", *self.resets]
+            lines += ["    end else if (advance & valid[0]) begin", *self.steps, "    end"]
+            self.resets, self.steps = [], []
         return lines
 
     # ---- vectors --------------------------------------------------------------------------------------
@@ -272,6 +286,15 @@ class Text:
         self.lines.append(f"  reg {_range(width)}{name};")
         self.updates.append(f"      {name} <= {_text(v)};")
         return (self._bits(name, 0, width),)
+
+    def state(self, name: str, net: Net, init: int) -> Vector:
+        width = self.sizes[name] = net.width
+        self.lines.append(f"  reg {_range(width)}{name};")
+        return (self._bits(name, 0, width),)
+
+    def next_state(self, name: str, init: int, v: Vector) -> None:
+        self.resets.append(f"      {name} <= {_text(self.constant(init, self.sizes[name]))};")
+        self.steps.append(f"      {name} <= {_text(v)};")
 
     def helper(self, net: Net, v: Vector) -> Vector:
         return self._wire(f"{net.name}_sum", v)

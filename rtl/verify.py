@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from fxsim.emulate.feed import batched
 from fxsim.graph import Graph
+from fxsim.machine import Machine
 from rtl.core import Core, build, with_elements
 
 SIMULATORS = ("cocotb", "native", "amaranth")
@@ -19,7 +21,8 @@ SIMULATORS = ("cocotb", "native", "amaranth")
 class Verification:
     """What a simulation found, true if nothing differs.
 
-    vectors           samples compared, every element of every output, by exact equality
+    vectors           samples compared, every element of every output, by exact equality; of a machine, sample
+                      k * time + t is time t of stream k
     mismatches        elements that differ; first_difference names the first (None if there is none)
     cycles            clock cycles of the whole stream, pauses included
     latency           measured clock cycles of the first sample, equal to core.latency (None without samples)
@@ -49,7 +52,7 @@ class Verification:
 
 
 def verify(
-    graph: Graph | Core,
+    graph: Graph | Machine | Core,
     *x: Any,
     raw: bool = False,
     simulator: str = "cocotb",
@@ -62,7 +65,9 @@ def verify(
 ) -> Verification:
     """Simulate the core of `graph` on samples x (one array per input); compare with the emulator.
 
-    x                   real values as `Graph.run` takes them; with raw=True integers, as `run_raw` does
+    x                   real values as `Graph.run` takes them; with raw=True integers, as `run_raw` does. For
+                        a machine (streams, time, *shape), for one without inputs (streams, time) of 0 or 1;
+                        every stream is a run of its own behind a reset
     simulator           "cocotb" (Verilator through cocotb), "native" (Verilator's C++ called directly, for
                         millions of samples), or "amaranth" (Amaranth's own, slow, no compiler)
     idle, backpressure  probability, each cycle, that the source offers nothing and that the sink is not ready
@@ -83,26 +88,37 @@ def verify(
         core = graph
     else:
         core = build(graph, **options)
-    inputs, expected = vectors(core, *x, raw=raw)
+    runs = _streams(core, *x, raw=raw) if core.machine else [vectors(core, *x, raw=raw)]
+    if waves is not None and len(runs) != 1:
+        raise ValueError(f"waves must be None for {len(runs)} streams, not {waves!r}")
+    count = mismatches = cycles = 0
+    latency = first = None
     start = time.perf_counter()
-    pauses = {"idle": idle, "backpressure": backpressure, "seed": seed, "max_cycles": max_cycles}
-    found = _RUN[simulator](core, inputs, expected, pauses, waves)
-    seconds = time.perf_counter() - start
-    count = len(expected[0])
-    latency = found.pop("latency") if count else None
-    if count and latency != core.latency:
-        raise RuntimeError(
-            f"latency must be {core.latency} clock cycles, but the first sample took {latency}"
-        )
+    for k, (inputs, expected) in enumerate(runs):
+        pauses = {"idle": idle, "backpressure": backpressure, "seed": seed + k, "max_cycles": max_cycles}
+        found = _RUN[simulator](core, inputs, expected, pauses, waves)
+        if len(expected[0]):
+            latency = found["latency"]
+            if latency != core.latency:
+                raise RuntimeError(
+                    f"latency must be {core.latency} clock cycles, but the first sample took {latency}"
+                )
+        if first is None and found["mismatches"]:
+            difference = found["first_difference"]
+            first = dataclasses.replace(difference, sample=count + difference.sample)
+        count += len(expected[0])
+        mismatches, cycles = mismatches + found["mismatches"], cycles + found["cycles"]
     return Verification(
-        vectors=count, latency=latency, seconds=seconds, simulator=simulator,
+        vectors=count, mismatches=mismatches, cycles=cycles, latency=latency,
+        seconds=time.perf_counter() - start, simulator=simulator, first_difference=first,
         waves=None if waves is None else str(waves), core=core,
-        **{k: found[k] for k in ("mismatches", "cycles", "first_difference")},
     )  # fmt: skip
 
 
 def vectors(core: Core, *x: Any, raw: bool = False) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(stimulus, expected) raw integers, one array (n, *shape) per port of the core's layouts."""
+    """(stimulus, expected) raw integers, one array (n, *shape) per port; of a machine, for one stream."""
+    if core.machine:
+        return _streams(core, *(np.asarray(a)[None] for a in x), raw=raw)[0]
     graph = core.graph
     arrays, _ = batched(graph, x)
     if not raw:
@@ -110,6 +126,30 @@ def vectors(core: Core, *x: Any, raw: bool = False) -> tuple[list[np.ndarray], l
     result = graph.run_raw(*arrays)
     outputs = result if isinstance(result, tuple) else (result,)
     return with_elements(arrays, graph.inputs), with_elements(outputs, graph.outputs)
+
+
+def _streams(core: Core, *x: Any, raw: bool) -> list[tuple[list[np.ndarray], list[np.ndarray]]]:
+    """(stimulus, expected) of every stream of a machine, the time first in each array."""
+    machine = core.machine
+    assert machine is not None
+    arrays, step = [np.asarray(a) for a in x], machine.step
+    nodes = step.inputs[machine.states :]
+    if nodes:
+        if not raw:
+            coded = zip(arrays, step.encoders[machine.states :], nodes, strict=False)
+            arrays = [
+                e.encode(a.reshape(-1, *a.shape[2:]), n.name).reshape(a.shape) if a.ndim > 1 else a
+                for a, e, n in coded
+            ] + arrays[len(nodes) :]
+        outputs, _ = machine.run_raw(*arrays)
+        arrays = with_elements(arrays, nodes)
+    else:
+        if len(arrays) != 1 or arrays[0].ndim != 2:
+            shapes = [a.shape for a in arrays]
+            raise ValueError(f"a machine without inputs needs one array (streams, time), not shapes {shapes}")
+        outputs, _ = machine.free_run(*arrays[0].shape)
+    wanted = with_elements(outputs, step.outputs[machine.states :])
+    return [([a[k] for a in arrays], [o[k] for o in wanted]) for k in range(len(arrays[0]))]
 
 
 def _cocotb(core: Core, inputs: Any, expected: Any, pauses: dict[str, Any], waves: Any) -> dict[str, Any]:

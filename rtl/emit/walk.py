@@ -47,7 +47,8 @@ def emit(w: Writer, plan: Schedule, nets: Sequence[Net], at: At) -> None:
     for net in nets:
         stage, first = plan.stage[net], plan.first_register(net)
         if net.kind == "input":
-            at[net, 0] = w.register(net.name, net, w.lane(net.params[0], net.width))
+            if (net, 0) not in at:  # the registers of a state are there already
+                at[net, 0] = w.register(net.name, net, w.lane(net.params[0], net.width))
         elif is_rom(net):
             at[net, stage] = w.rom(net.name, net, value(net.args[0], stage))
         else:

@@ -41,6 +41,12 @@ class Writer(Protocol):
     def register(self, name: str, net: Net, v: Any) -> Any:
         """A register that takes v at each edge where the pipeline advances."""
 
+    def state(self, name: str, net: Net, init: int) -> Any:
+        """A register of a machine's state, which reset sets to `init`."""
+
+    def next_state(self, name: str, init: int, v: Any) -> None:
+        """The value that this register takes where the pipeline advances and stage 0 holds a sample."""
+
     def rom(self, name: str, net: Net, index: Any) -> Any:
         """Module NAME_rom with the signal NAME_index; a signal called `name`."""
 

@@ -280,7 +280,11 @@ BAD = [
         ValueError,
         "max_depth_per_stage must be None or at least 1",
     ),
-    (lambda: rtl.build("model.onnx"), TypeError, "graph must be a fxsim.Graph, not 'model.onnx'"),
+    (
+        lambda: rtl.build("model.onnx"),
+        TypeError,
+        "graph must be a fxsim.Graph or fxsim.Machine, not 'model.onnx'",
+    ),
     (
         lambda: rtl.verify(graph(), np.zeros((2, 6)), simulator="icarus"),
         ValueError,
