@@ -1,5 +1,14 @@
 """Number systems as codecs: real values to integer codes, and codes to the exact values they stand for."""
 
+from fxsim.quantizers.apot import APoT
+from fxsim.quantizers.binary import Binary
 from fxsim.quantizers.codec import Codec, describe, names, register
+from fxsim.quantizers.fixed_point import FixedPoint
+from fxsim.quantizers.k_hot import KHot
+from fxsim.quantizers.powers import INQ, DeepShift, PowerOfTwo
+from fxsim.quantizers.ternary import Ternary
 
-__all__ = ["Codec", "describe", "names", "register"]
+__all__ = [
+    "APoT", "Binary", "Codec", "DeepShift", "FixedPoint", "INQ", "KHot", "PowerOfTwo",
+    "Ternary", "describe", "names", "register",
+]  # fmt: skip
