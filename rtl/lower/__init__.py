@@ -126,7 +126,7 @@ def _mul(nl: Netlist, v: Any, a: Wires, b: Wires) -> Wires:
 
 @rule(ops.Sum)
 def _sum(nl: Netlist, v: Any, a: Wires) -> Wires:
-    return along(v, v.op.axes, lambda bounds, xs: nl.sum(((x, 1) for x in xs), bounds), a)
+    return along(v, v.op.axes, lambda bounds, xs: product.total(nl, xs, bounds), a)
 
 
 @rule(ops.MatMul)
@@ -152,12 +152,9 @@ def _matmul(nl: Netlist, v: Any, a: Wires, b: Wires) -> Wires:
                 out[at] = product.constant_product(nl, list(right[at]), weights)
         else:
             for r, c in np.ndindex(rows, columns):
-                terms = [
-                    (product.times(nl, x, y, _corners(x, y)), 1)
-                    for x, y in zip(left[(*i, r)], right[(*i, slice(None), c)], strict=True)
-                ]
                 at = (*i, r, c)
-                out[at] = nl.sum(terms, (lo[at], hi[at]))
+                pairs = list(zip(left[(*i, r)], right[(*i, slice(None), c)], strict=True))
+                out[at] = product.dot(nl, pairs, (lo[at], hi[at]))
     return out
 
 
@@ -165,11 +162,6 @@ def _values(wires: Wires) -> np.ndarray:
     out = np.empty(wires.shape, object)
     out.ravel()[:] = [w.value for w in wires.ravel()]
     return out
-
-
-def _corners(a: Wire, b: Wire) -> Bounds:
-    corners = [x * y for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
-    return min(corners), max(corners)
 
 
 @rule(ops.ShiftLeft)

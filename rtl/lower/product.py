@@ -10,7 +10,7 @@ import numpy as np
 from fxsim.integers import exact
 from rtl.lower.encode import estimate
 from rtl.lower.netlist import Netlist, Wire
-from rtl.lower.pack import is_bit, packed_product
+from rtl.lower.pack import bit_products, is_bit, packed_product
 from rtl.shift_add import solve
 
 
@@ -20,7 +20,36 @@ def times(nl: Netlist, a: Wire, b: Wire, bounds: tuple[int, int]) -> Wire:
         a, b = b, a
     if b.is_constant:
         return nl.const(a.value * b.value) if a.is_constant else constant_product(nl, [a], [[b.value]])[0]
+    if is_bit(nl, a) and is_bit(nl, b):
+        return bit_products(nl, [(a, b)])
     return partial_products(nl, a, b, bounds)
+
+
+def dot(nl: Netlist, pairs: Sequence[tuple[Wire, Wire]], bounds: tuple[int, int]) -> Wire:
+    """Sum of a * b, proven to lie in `bounds`; factors of one bit each and one weight stand in tables."""
+    weights = {_weight(nl, a) * _weight(nl, b) for a, b in pairs}
+    if len(pairs) > 1 and len(weights - {0}) == 1 and 0 not in weights:
+        return bit_products(nl, pairs)
+    return nl.sum(((times(nl, a, b, _corners(a, b)), 1) for a, b in pairs), bounds)
+
+
+def total(nl: Netlist, wires: Sequence[Wire], bounds: tuple[int, int]) -> Wire:
+    """Sum of wires, proven to lie in `bounds`; those of one bit and one weight stand in tables of six."""
+    bits = [a for a in wires if is_bit(nl, a)]
+    if len(bits) > 2 and len({_weight(nl, a) for a in bits}) == 1:
+        rest = [a for a in wires if not is_bit(nl, a)]
+        wires = [*packed_product(nl, bits, [[1]] * len(bits)), *rest]
+    return nl.sum(((a, 1) for a in wires), bounds)
+
+
+def _weight(nl: Netlist, a: Wire) -> int:
+    """What the one bit of a counts, 1 for a constant, 0 for other wires."""
+    return 1 if a.is_constant else abs(nl.affine(a)[1]) if is_bit(nl, a) else 0
+
+
+def _corners(a: Wire, b: Wire) -> tuple[int, int]:
+    corners = [x * y for x in (a.lo, a.hi) for y in (b.lo, b.hi)]
+    return min(corners), max(corners)
 
 
 def partial_products(nl: Netlist, a: Wire, b: Wire, bounds: tuple[int, int]) -> Wire:

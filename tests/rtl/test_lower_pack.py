@@ -80,3 +80,23 @@ def test_verilog_of_tables(rng):
     assert tables(core) and "case" not in core.verilog()
     found = rtl.verify(core, every(14), raw=True, simulator="native")
     assert (found.mismatches, found.vectors) == (0, 1 << 14)
+
+
+def test_products_of_two_varying_bits():
+    """XNOR and popcount, three products a table; zeros and ones, constants beside them, one product alone."""
+
+    def varying(a, b):
+        s, t = a * 2 - 1, b * -2 + 1
+        partly = fxsim.concat([s[:3], s[:2] * 0 - 1])
+        heavy = fxsim.concat([s[:3] * 5, s[3:]])
+        return s @ t, a @ b, partly @ t, heavy @ t, s * t, (s * t).sum(), (a ^ b).sum(), (s * 4).sum() + a[0]
+
+    both = every(10)
+    core = agree(fxsim.trace(varying, BIT, BIT, shape=(5,)), both[:, :5], both[:, 5:])
+    assert tables(core)
+
+
+def test_a_popcount_of_exclusive_ors_is_tables_only():
+    """64 products: 22 tables of three each, and adders of their sums."""
+    core = Core(fxsim.trace(lambda a, b: (a * 2 - 1) @ (b * 2 - 1), BIT, BIT, shape=(64,)), None)
+    assert (tables(core), core.adders) == (22, 21)
