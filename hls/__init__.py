@@ -1,7 +1,11 @@
-"""Graphs as HLS C++: a table of rules, compiled functions, and hls4ml projects with their C simulation."""
+"""Graphs and machines as HLS C++: a table of rules, compiled code, and hls4ml projects with C simulation."""
 
 from hls.compile import Compiled, compile_graphs
 from hls.lower import cpp_rules, source
+from hls.machine import CompiledMachine, compile_machines, machine_source
 from hls.project import Project, export
 
-__all__ = ["Compiled", "Project", "compile_graphs", "cpp_rules", "export", "source"]
+__all__ = [
+    "Compiled", "CompiledMachine", "Project", "compile_graphs", "compile_machines", "cpp_rules", "export",
+    "machine_source", "source",
+]  # fmt: skip

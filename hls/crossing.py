@@ -25,7 +25,7 @@ def limbs(port: Port) -> int:
 
 def to_c(raw: Array, port: Port) -> Array:
     """Codes (batch, *shape) as the contiguous buffer that the C side reads."""
-    n, flat = limbs(port), raw.reshape(len(raw), -1)
+    n, flat = limbs(port), raw.reshape(len(raw), port.type.size)
     if flat.shape[1] != port.size:
         flat = np.zeros((len(raw), port.size), np.int64)
     if n == 0:
@@ -71,13 +71,30 @@ def pointers(arrays: Sequence[Array]) -> Any:
 def entry(name: str, call: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> str:
     """C++ of `name(in, out, batch)`: each sample crosses into arrays, through `call`, and back."""
     lines = [f'extern "C" void {name}(const void *const *in, void *const *out, long batch) {{']
-    lines += [f"    static {p.code} {p.name}[{p.size}];" for p in (*inputs, *outputs)]
+    lines += arrays("x", inputs) + arrays("y", outputs)
     lines.append("    for (long s = 0; s < batch; s++) {")
     for k, p in enumerate(inputs):
-        lines.append(f"        for (long i = 0; i < {p.size}; i++)")
-        lines.append(f"            fx::crossing<{limbs(p)}>::load({p.name}[i], in[{k}], s * {p.size} + i);")
-    lines.append(f"        {call}({', '.join(p.name for p in (*inputs, *outputs))});")
+        lines += moved("load", p, f"x{k}", f"in[{k}]", "s", 8)
+    lines.append(f"        {call}({arguments(inputs, outputs)});")
     for k, p in enumerate(outputs):
-        lines.append(f"        for (long i = 0; i < {p.size}; i++)")
-        lines.append(f"            fx::crossing<{limbs(p)}>::store({p.name}[i], out[{k}], s * {p.size} + i);")
+        lines += moved("store", p, f"y{k}", f"out[{k}]", "s", 8)
     return "\n".join([*lines, "    }", "}", ""])
+
+
+def arrays(letter: str, ports: Sequence[Port]) -> list[str]:
+    """Static arrays of the ports: not by their own names, which may be those of the loops here."""
+    return [f"    static {p.code} {letter}{k}[{p.size}]; // {p.name}" for k, p in enumerate(ports)]
+
+
+def arguments(inputs: Sequence[Port], outputs: Sequence[Port]) -> str:
+    """What `arrays` calls the arguments of a function, inputs first."""
+    return ", ".join([f"x{k}" for k in range(len(inputs))] + [f"y{k}" for k in range(len(outputs))])
+
+
+def moved(kind: str, port: Port, array: str, side: str, at: str, indent: int) -> list[str]:
+    """The loop that loads or stores sample `at` of a port."""
+    head = " " * indent
+    return [
+        f"{head}for (long i = 0; i < {port.size}; i++)",
+        f"{head}    fx::crossing<{limbs(port)}>::{kind}({array}[i], {side}, {at} * {port.size} + i);",
+    ]
