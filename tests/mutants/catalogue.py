@@ -123,8 +123,23 @@ MUTANTS = (
     ),
     Mutant(
         "low_bits_lost", "rtl/lower/low.py",
-        "net.params[0] + lowest[net] if", "net.params[0] + lowest[net] + 1 if",
+        "net.params[0] + passed if", "net.params[0] + passed + 1 if",
         LOWER, "a bit is dropped that a slice reads",
+    ),
+    Mutant(
+        "carry_missing", "rtl/emit/adders.py",
+        "below = w.constant(int(carry), 1)", "below = w.constant(0, 1)",
+        CODES, "an adder's carry, a part of the constant of a value, is left out",
+    ),
+    Mutant(
+        "constant_too_late", "rtl/lower/spare.py",
+        "late = constant and later > level", "late = False",
+        CODES, "a constant joins where it makes the column deeper",
+    ),
+    Mutant(
+        "constant_of_wrong_sign", "rtl/lower/spare.py",
+        "(missing if moved > result.offset else -missing)", "missing",
+        CODES, "a constant is added where its operand is subtracted",
     ),
     Mutant(
         "register_missing", "rtl/emit/walk.py",
