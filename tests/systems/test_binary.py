@@ -16,8 +16,8 @@ from tests.systems.units import Unit, every, pairs, same, together, with_corners
 
 BIT, S8 = UQ(1, 0), SQ(8, 0)
 RNG = np.random.default_rng(15)
-W8, W64 = RNG.choice([-1, 1], size=(8, 3)), RNG.choice([-1, 1], size=(64, 4))
-W6, WC = RNG.choice([-1, 1], size=(6, 3)), RNG.choice([-1, 1], size=(3, 3, 2, 2))
+W8, W16, W64 = (RNG.choice([-1, 1], size=s) for s in ((8, 3), (16, 4), (64, 1)))
+W6, WC = RNG.choice([-1, 1], size=(6, 2)), RNG.choice([-1, 1], size=(2, 2, 1, 2))
 BN = {
     "gamma": [-0.7, 1.25, 0.0, 0.5],
     "beta": [0.3, -0.2, -0.1, 0.0],
@@ -25,15 +25,15 @@ BN = {
     "sigma": [2.5, 1.0, 1.0, 0.125],
 }
 WA = RNG.integers(-128, 128, size=(6, 3))
-DELTA = [-2.0, 0.5, 4 / 3]
+DELTA = [0.5, 4 / 3]
 POST = fracbnn.PostConv(
-    g0=[1.3, -0.4, 7.99],
+    g0=[1.3, -7.99],
     b0=0.111,
-    bx=[-1.0, 0.2, 3.0],
+    bx=[-1.0, 3.0],
     alpha=0.3,
     by=-0.7,
-    g1=[0.9, 1.7, -8.0],
-    b1=[0.1, 9.0, 0.0],
+    g1=[0.9, -8.0],
+    b1=[0.1, 9.0],
 )
 
 
@@ -50,20 +50,20 @@ def bn_sign(dot):
             int(Fraction(x) * (int(v) - Fraction(y)) / Fraction(z) + Fraction(w) >= 0)
             for x, w, y, z in zip(g, b, m, s, strict=True)
         ]
-        for v in range(-64, 65)
+        for v in range(-16, 17)
     ]
     table = np.array(exact)
-    return table[dot + 64, np.arange(4)]
+    return table[dot + 16, np.arange(4)]
 
 
 def conv_reference(bits):
     out = np.zeros((len(bits), 4, 4, 2), np.int64)
     for i in range(4):
         for j in range(4):
-            for di in range(3):
-                for dj in range(3):
+            for di in range(2):
+                for dj in range(2):
                     y, x = i + di - 1, j + dj - 1
-                    if 0 <= y < 4 and 0 <= x < 4:  # zero padding is not counted
+                    if 0 <= y < 3 and 0 <= x < 3:  # zero padding is not counted
                         out[:, i, j] += popcount_dot(bits[:, y, x], WC[di, dj])
     return out
 
@@ -83,7 +83,7 @@ def gated_reference(msb, lsb):
     dm, dl = popcount_dot(msb, W6), popcount_dot(lsb, W6)
     limits = [Fraction(d) for d in DELTA]
     gate = np.stack(
-        [Fraction(2, 3) * 1 * dm[:, c].astype(object) > limits[c] for c in range(3)], axis=1
+        [Fraction(2, 3) * 1 * dm[:, c].astype(object) > limits[c] for c in range(2)], axis=1
     ).astype(int)
     return dm, dl * gate, gate, 2 * dm + dl * gate
 
@@ -96,7 +96,7 @@ def cast(raw, frac, width=16, out_frac=7):
 
 
 def parameter(values):
-    raw = [floor(Fraction(v) * 256 + Fraction(1, 2)) for v in np.broadcast_to(values, 3).tolist()]
+    raw = [floor(Fraction(v) * 256 + Fraction(1, 2)) for v in np.broadcast_to(values, 2).tolist()]
     return np.clip(np.array(raw), -2048, 2047)
 
 
@@ -146,8 +146,7 @@ def units():
     thermo = np.arange(256).reshape(-1, 1)
     gates = pairs(every(6), every(6))
     wide = with_corners(0, 1, (64,), n, rng)
-    wide[100] = W64[:, 0] == 1
-    wide[101] = W64[:, 0] != 1
+    wide[100], wide[101] = W64[:, 0] == 1, W64[:, 0] != 1
     return [
         Unit(
             "xnor, both varying", ((BIT, (8,)), (BIT, (8,))),
@@ -168,16 +167,22 @@ def units():
             (every(8),),
         ),
         Unit(
-            "binary layer", ((BIT, (64,)),),
-            lambda a: [xnor.xnor_dot(a, W64), xnor.xnor_layer(a, W64, **BN)],
-            lambda a: [popcount_dot(a, W64), bn_sign(popcount_dot(a, W64))],
+            "xnor, 64 inputs", ((BIT, (64,)),),
+            lambda a: [xnor.xnor_dot(a, W64)],
+            lambda a: [popcount_dot(a, W64)],
             (wide,),
         ),
         Unit(
-            "convolution", ((BIT, (4, 4, 2)),),
+            "binary layer", ((BIT, (16,)),),
+            lambda a: [xnor.xnor_layer(a, W16, **BN)],
+            lambda a: [bn_sign(popcount_dot(a, W16))],
+            (every(16),),
+        ),
+        Unit(
+            "convolution", ((BIT, (3, 3, 1)),),
             lambda a: [xnor.xnor_conv(a, WC, padding=1)],
             lambda a: [conv_reference(a)],
-            (with_corners(0, 1, (4, 4, 2), n, rng),),
+            (every(9).reshape(-1, 3, 3, 1),),
         ),
         Unit(
             "sign bits", ((SQ(3, 2), ()),),
@@ -192,9 +197,9 @@ def units():
             (np.arange(-256, 256),),
         ),
         Unit(
-            "fracnet", ((BIT, (6,)), (BIT, (6,)), (SQ(9, 7), (3,))),
+            "fracnet", ((BIT, (6,)), (BIT, (6,)), (SQ(9, 7), (2,))),
             fracnet, fracnet_reference,
-            (*gates, with_corners(-32768, 32767, (3,), n, rng)),
+            (*gates, with_corners(-32768, 32767, (2,), n, rng)),
         ),
         Unit(
             "downsample", ((SQ(9, 7), (2, 2, 2)),),
@@ -308,7 +313,7 @@ def test_thermometer_of_pixels():
 
 def test_constants_of_two_thirds():
     assert thermometer.fractions([2 / 3, 1 / 3]).tolist() == [Fraction(2 / 3), Fraction(1 / 3)]
-    assert parameter([2 / 3, 1 / 3, 0]).tolist() == [171, 85, 0]
+    assert parameter([2 / 3, 1 / 3]).tolist() == [171, 85]
 
 
 def test_adder_net():
@@ -380,9 +385,9 @@ def test_bad_fracbnn():
     with pytest.raises(ValueError, match="rounding must be one of RND, RND_MIN_INF, RND_CONV, not 'TRN'"):
         thermometer.TwoBit("TRN")
     with pytest.raises(
-        ValueError, match=r"delta must be one number or one per channel of \(3,\), not of shape \(2,\)"
+        ValueError, match=r"delta must be one number or one per channel of \(2,\), not of shape \(3,\)"
     ):
-        trace(lambda a, b: fracbnn.gated_dot(a, b, W6, [0, 1]).total, BIT, BIT, shape=(6,))
+        trace(lambda a, b: fracbnn.gated_dot(a, b, W6, [0, 1, 2]).total, BIT, BIT, shape=(6,))
     with pytest.raises(ValueError, match=r"values must be finite"):
         trace(lambda a, b: fracbnn.gated_dot(a, b, W6, np.nan).total, BIT, BIT, shape=(6,))
     with pytest.raises(TypeError, match=r"x must be integers proven in 0..255, not -128..127 with frac 0"):
@@ -395,11 +400,11 @@ def test_bad_fracbnn():
         thermometer.Thermometer(600)
     with pytest.raises(ValueError, match=r"x must have shape \(h, w, c\) with even h and w"):
         trace(fracbnn.downsample, S8, shape=(3, 2, 1))
-    with pytest.raises(ValueError, match=r"g0 must be one number or one per channel of \(3,\)"):
-        wrong = fracbnn.PostConv(g0=[1, 2], b0=0, bx=0, alpha=0, by=0, g1=0, b1=0)
+    with pytest.raises(ValueError, match=r"g0 must be one number or one per channel of \(2,\)"):
+        wrong = fracbnn.PostConv(g0=[1, 2, 3], b0=0, bx=0, alpha=0, by=0, g1=0, b1=0)
         trace(
             lambda a, b, s: fracbnn.post_conv(fracbnn.gated_dot(a, b, W6, 0), s, wrong),
-            BIT, BIT, S8, shape=[(6,), (6,), (3,)],
+            BIT, BIT, S8, shape=[(6,), (6,), (2,)],
         )  # fmt: skip
 
 
