@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import fxsim
-from fxsim.layers.lmul import LMul, lmul, lmul_raw
+from fxsim.layers.lmul import LMul, lmul_adder, lmul_code
 from fxsim.quantizers.small_float import SmallFloat
 from fxsim.trace import Tensor
 
@@ -22,9 +22,9 @@ def cell(function: Callable[..., Tensor], form: str, name: str) -> Callable[[], 
 
 
 CELLS = {
-    "L-Mul bf16 with specials": cell(lmul, "bf16", "lmul_bf16"),
-    "L-Mul bf16 raw adder": cell(lmul_raw, "bf16", "lmul_bf16_raw"),
-    "L-Mul e4m3 with specials": cell(lmul, "e4m3", "lmul_e4m3"),
-    "L-Mul e4m3 raw adder": cell(lmul_raw, "e4m3", "lmul_e4m3_raw"),
+    "L-Mul bf16 with specials": cell(lmul_code, "bf16", "lmul_bf16"),
+    "L-Mul bf16 raw adder": cell(lmul_adder, "bf16", "lmul_bf16_raw"),
+    "L-Mul e4m3 with specials": cell(lmul_code, "e4m3", "lmul_e4m3"),
+    "L-Mul e4m3 raw adder": cell(lmul_adder, "e4m3", "lmul_e4m3_raw"),
 }
 """Name of a row of the LUT table -> function that builds the graph of the cell."""

@@ -78,7 +78,7 @@ class LMul:
         return self.format.bias + self.format.mantissa_bits - self.least
 
 
-def lmul(x: Tensor, y: Tensor, unit: LMul, *, name: str = "lmul") -> Tensor:
+def lmul_code(x: Tensor, y: Tensor, unit: LMul, *, name: str = "lmul") -> Tensor:
     """The product code of every pair of codes, broadcast; frac 0, `format.bits` bits.
 
     x, y   codes of `unit.format`: frac 0, unsigned. Raises TypeError for codes that may leave its range.
@@ -89,13 +89,13 @@ def lmul(x: Tensor, y: Tensor, unit: LMul, *, name: str = "lmul") -> Tensor:
     return outputs[0]
 
 
-def lmul_raw(x: Tensor, y: Tensor, unit: LMul, *, name: str = "lmul_raw") -> Tensor:
+def lmul_adder(x: Tensor, y: Tensor, unit: LMul, *, name: str = "lmul_adder") -> Tensor:
     """The bare adder of the paper's Eq. 2: (X + Y - offset) modulo 2**(e + m), signs xored.
 
     No zero, no underflow, no saturation: right only where none of them can come. `unit.least` and
     `unit.format.largest` have no part in it.
     """
-    with _block("lmul_raw", name, x, y, unit) as outputs:
+    with _block("lmul_adder", name, x, y, unit) as outputs:
         e_m = unit.format.magnitude_bits
         total = bits(x, 0, e_m) + bits(y, 0, e_m) - unit.offset
         outputs.append(shifted(_sign(x, y, unit), e_m) | total.cast(UQ(e_m, 0)))

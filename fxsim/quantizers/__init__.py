@@ -6,10 +6,11 @@ from fxsim.quantizers.codec import Codec, describe, names, register
 from fxsim.quantizers.fixed_point import FixedPoint
 from fxsim.quantizers.k_hot import KHot
 from fxsim.quantizers.powers import INQ, DeepShift, PowerOfTwo
+from fxsim.quantizers.shared_exponent import SharedExponent
 from fxsim.quantizers.small_float import SmallFloat
 from fxsim.quantizers.ternary import Ternary
 
 __all__ = [
-    "APoT", "Binary", "Codec", "DeepShift", "FixedPoint", "INQ", "KHot", "PowerOfTwo", "SmallFloat",
-    "Ternary", "describe", "names", "register",
+    "APoT", "Binary", "Codec", "DeepShift", "FixedPoint", "INQ", "KHot", "PowerOfTwo", "SharedExponent",
+    "SmallFloat", "Ternary", "describe", "names", "register",
 ]  # fmt: skip

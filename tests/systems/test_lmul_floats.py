@@ -10,7 +10,7 @@ import pytest
 
 import fxsim
 from fxsim import UQ, quantizers
-from fxsim.layers.lmul import LMul, lmul, lmul_dot, lmul_matmul, lmul_product, lmul_raw, paper_l
+from fxsim.layers.lmul import LMul, lmul_adder, lmul_code, lmul_dot, lmul_matmul, lmul_product, paper_l
 from fxsim.layers.lmul_fast import lmul_matmul_raw, lmul_product_raw
 from fxsim.layers.small_float import small_float_decode, small_float_encode
 from fxsim.quantizers.small_float import NAMED, SmallFloat
@@ -41,7 +41,7 @@ def traced(fn, f: SmallFloat, *args: int) -> int:
 )
 def test_worked_products_in_fp32(x, y, eq2):
     unit = LMul(SmallFloat.named("fp32"))
-    code = traced(lambda a, b: lmul(a, b, unit), unit.format, *fp32(x, y))
+    code = traced(lambda a, b: lmul_code(a, b, unit), unit.format, *fp32(x, y))
     assert code == fp32(eq2)[0]
 
 
@@ -213,12 +213,12 @@ def test_bad_parameters_are_named(call, error, message):
 def test_bad_operands_are_named():
     unit = LMul(TINY)
     code = UQ(TINY.bits, 0)
-    for fn in (lmul, lmul_raw, lmul_product, lmul_dot, lmul_matmul):
+    for fn in (lmul_code, lmul_adder, lmul_product, lmul_dot, lmul_matmul):
         shape = [(2,), (2, 2)] if fn is lmul_matmul else (2,)
         with pytest.raises(TypeError, match=r"codes must have frac 0 .* in 0..63, not frac 0 and 0..127"):
             fxsim.trace(lambda x, y, fn=fn: fn(x, y, unit), UQ(7, 0), code, shape=shape)
     with pytest.raises(TypeError, match="unit must be a LMul, not 3"):
-        fxsim.trace(lambda x: lmul(x, x, 3), code)
+        fxsim.trace(lambda x: lmul_code(x, x, 3), code)
     with pytest.raises(TypeError, match=r"lmul_dot needs two vectors of one length, not \(3,\) and \(2,\)"):
         fxsim.trace(lambda x: lmul_dot(x, x[:2], unit), code, shape=(3,))
     with pytest.raises(TypeError, match=r"lmul_matmul needs \(..., K\) and \(K, N\), not \(3,\) and \(3,\)"):

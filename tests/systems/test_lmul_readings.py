@@ -9,7 +9,7 @@ import pytest
 
 import fxsim
 from fxsim import SQ, UQ
-from fxsim.layers.lmul import LMul, lmul, lmul_dot, lmul_matmul, lmul_product, lmul_raw
+from fxsim.layers.lmul import LMul, lmul_adder, lmul_code, lmul_dot, lmul_matmul, lmul_product
 from fxsim.layers.small_float import small_float_decode, small_float_encode
 from fxsim.quantizers.small_float import SmallFloat
 from tests.agreement import readings
@@ -64,8 +64,8 @@ def eight_bits(x, y, z):
     """All pairs of 8-bit codes; every 13-bit number at frac 10 to e4m3 and e5m2."""
     paper, plain, five = LMul(E4M3), LMul(E4M3, None), LMul(E5M2, 1, least=3)
     return (
-        lmul(x, y, paper), lmul_raw(x, y, paper, name="raw"), lmul(x, y, plain, name="plain"),
-        lmul_product(x, y, paper), lmul(x, y, five, name="five"), lmul_product(x, y, five, name="fixed_five"),
+        lmul_code(x, y, paper), lmul_adder(x, y, paper, name="raw"), lmul_code(x, y, plain, name="plain"),
+        lmul_product(x, y, paper), lmul_code(x, y, five, name="five"), lmul_product(x, y, five, name="f"),
         small_float_decode(x, E4M3), small_float_encode(z, E4M3),
         small_float_encode(z, E5M2, rounding="TRN", name="truncated"),
     )  # fmt: skip
@@ -108,8 +108,8 @@ def wide(x, y, a, b, p, q, u, v, z):
     """16 and 32 bits, sums of products in a window, and a wide fixed-point number to every format."""
     bf16, fp16, fp32 = LMul(BF16), LMul(FP16), LMul(FP32)
     return (
-        lmul(x, y, bf16), lmul_raw(x, y, bf16, name="raw"), lmul(a, b, fp16, name="fp16"),
-        lmul(p, q, fp32, name="fp32"), lmul_product(a, b, fp16), lmul_matmul(u, v, LMul(E4M3, None)),
+        lmul_code(x, y, bf16), lmul_adder(x, y, bf16, name="raw"), lmul_code(a, b, fp16, name="fp16"),
+        lmul_code(p, q, fp32, name="fp32"), lmul_product(a, b, fp16), lmul_matmul(u, v, LMul(E4M3, None)),
         lmul_dot(u, v[:, 0], LMul(E5M2)), lmul_product(x, y, BF16_WINDOW, name="window"),
         *(small_float_encode(z, f, name=f"to{f.bits}_{f.mantissa_bits}") for f in (E5M2, BF16, FP16, FP32)),
     )  # fmt: skip
