@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fxsim import ops
+from fxsim.formats import Format
 from fxsim.integers import Array, IntArray, exact
 from fxsim.ops.common import check_int
 from fxsim.trace import Tensor
@@ -112,7 +113,11 @@ def table_layer(
         )
     with x.builder.block("table_neurons", name, [x], {"inputs": c.shape[1], "bits": bits}) as out:
         fields = x.take(c, x.ndim - 1)
-        fields = fields - source.least if source.least else fields
+        if source.signed:
+            # The bits as they are, and the table in their order: an offset code is one with its sign flipped.
+            fields = fields.cast(Format(source.bits, source.bits, False))
+            flipped = sum(1 << source.bits * (k + 1) - 1 for k in range(c.shape[1]))
+            t = t[:, np.arange(1 << bits) ^ flipped]
         index = fields[..., 0]
         for k in range(1, c.shape[1]):
             index = shifted(index, source.bits) | fields[..., k]

@@ -260,7 +260,16 @@ def _and(nl: Netlist, v: Any, a: Wires, b: Wires) -> Wires:
 
 @rule(ops.Or)
 def _or(nl: Netlist, v: Any, a: Wires, b: Wires) -> Wires:
-    return each(v, lambda bounds, x, y: nl.logic("or", x, y, bounds), a, b)
+    return each(v, lambda bounds, x, y: _joined(nl, x, y) or nl.logic("or", x, y, bounds), a, b)
+
+
+def _joined(nl: Netlist, x: Wire, y: Wire) -> Wire | None:
+    """x | y as fields side by side, where every bit of one lies above all of the other; else None."""
+    low, high = sorted((x, y), key=lambda w: w.zeros)
+    if low.is_constant or high.is_constant or low.lo < 0 or low.hi >> high.zeros:
+        return None
+    fields = [(Wire(low.net), high.zeros - low.zeros), (Wire(high.net), high.net.width)]
+    return Wire(nl.cat(fields, high.net.signed).net, low.zeros)
 
 
 @rule(ops.Xor)

@@ -12,6 +12,7 @@ import pytest
 from fxsim import SQ, UQ, trace
 from fxsim.layers import gates, table_neurons
 from fxsim.layers.table_neurons import Grid, addresses, enumerate_neuron, init_vectors, lut6_count
+from rtl.core import Core
 from tests.agreement import readings
 from tests.systems.units import Unit, every, same, together
 
@@ -111,6 +112,13 @@ def test_specification_gives_the_formulas(case):
     graph, raw, wanted = case
     rows = slice(0, 1024, 97)
     same(readings.specification(graph, [r[rows] for r in raw]), [w[rows] for w in wanted])
+
+
+def test_an_address_is_wiring():
+    graph = trace(lambda x: table_neurons.table_layer(x, TO2, LINEAR, HALVES), U2, shape=(5,))
+    signed = trace(lambda x: table_neurons.table_layer(x, TO3, POLYNOMIAL, SIGNED), S3, shape=(3,))
+    for core in (Core(graph, None), Core(signed, None)):
+        assert (core.depth, core.adders) == (1, 0)
 
 
 # ---- worked numbers -----------------------------------------------------------------------------------
