@@ -1,5 +1,9 @@
 """Functions that build graph: every layer and unit is a block of ordinary ops, exact in every reading."""
 
+from fxsim.layers.adder_net import adder_dot, distance
+from fxsim.layers.few_bit import slope_code, slope_product, slope_shift
+from fxsim.layers.fracbnn import gated_dot, post_conv, thermometer, two_bit
+from fxsim.layers.gates import gate_layer, group_sum
 from fxsim.layers.lmul import LMul, lmul_adder, lmul_code, lmul_dot, lmul_matmul, lmul_product
 from fxsim.layers.lmul_fast import lmul_matmul_raw, lmul_product_raw
 from fxsim.layers.shared_exponent import (
@@ -13,9 +17,16 @@ from fxsim.layers.shared_exponent import (
     shared_value,
 )
 from fxsim.layers.small_float import small_float_decode, small_float_encode
+from fxsim.layers.sparse import gather_by_nibbles, gather_packed, sparse_dot, sparse_dot_by_nibbles
+from fxsim.layers.table_neurons import table_layer
+from fxsim.layers.xnor import batch_norm_sign, fold_batch_norm, sign_bits, xnor_conv, xnor_dot, xnor_layer
 
 __all__ = [
-    "LMul", "Shared", "chunk_length", "lmul_adder", "lmul_code", "lmul_dot", "lmul_matmul",
-    "lmul_matmul_raw", "lmul_product", "lmul_product_raw", "shared_add", "shared_matmul", "shared_multiply",
-    "shared_quantize", "shared_renormalise", "shared_value", "small_float_decode", "small_float_encode",
+    "LMul", "Shared", "adder_dot", "batch_norm_sign", "chunk_length", "distance", "fold_batch_norm",
+    "gate_layer", "gated_dot", "gather_by_nibbles", "gather_packed", "group_sum", "lmul_adder",
+    "lmul_code", "lmul_dot", "lmul_matmul", "lmul_matmul_raw", "lmul_product", "lmul_product_raw",
+    "post_conv", "shared_add", "shared_matmul", "shared_multiply", "shared_quantize",
+    "shared_renormalise", "shared_value", "sign_bits", "slope_code", "slope_product", "slope_shift",
+    "small_float_decode", "small_float_encode", "sparse_dot", "sparse_dot_by_nibbles", "table_layer",
+    "thermometer", "two_bit", "xnor_conv", "xnor_dot", "xnor_layer",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from fxsim.quantizers.two_four import TwoFour
 from fxsim.trace import Tensor, concat, select
 
 
-def gather(x: Tensor, packed: TwoFour, name: str = "gather") -> Tensor:
+def gather_packed(x: Tensor, packed: TwoFour, name: str = "gather") -> Tensor:
     """The inputs that constant packed weights meet: (..., n) to (..., n / 2), or (..., m, n / 2) for (n, m).
 
     Wiring only. Element k of the last axis belongs to row k of `packed.values`, so any multiply-and-add unit
@@ -100,4 +100,4 @@ def _check(x: Tensor, shape: Any) -> None:
         )
 
 
-__all__ = ["gather", "gather_by_nibbles", "sparse_dot", "sparse_dot_by_nibbles"]
+__all__ = ["gather_by_nibbles", "gather_packed", "sparse_dot", "sparse_dot_by_nibbles"]

@@ -38,7 +38,7 @@ def units():
     return [
         Unit(
             "gather, constant", ((S4, (8,)),),
-            lambda x: [sparse.gather(x, PACKED), sparse.sparse_dot(x, PACKED), dot_of_gathered(x)],
+            lambda x: [sparse.gather_packed(x, PACKED), sparse.sparse_dot(x, PACKED), dot_of_gathered(x)],
             lambda x: [
                 np.stack([x[:, np.flatnonzero(FULL[:, c])] for c in range(3)], axis=1), x @ FULL, x @ FULL
             ],
@@ -61,7 +61,7 @@ def units():
 
 def dot_of_gathered(x):
     """Any unit behind the front end: here products with the packed values."""
-    return (sparse.gather(x, PACKED) * PACKED.values.array.T).sum(-1)
+    return (sparse.gather_packed(x, PACKED) * PACKED.values.array.T).sum(-1)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_bad_input():
 
 def test_bad_operands():
     with pytest.raises(ValueError, match=r"weights must have shape \(n,\) or \(n, m\) for x of shape \(4,\)"):
-        trace(lambda x: sparse.gather(x, PACKED), S4, shape=(4,))
+        trace(lambda x: sparse.gather_packed(x, PACKED), S4, shape=(4,))
     with pytest.raises(
         TypeError, match=r"nibbles must be proven in 0\.\.15 with frac 0, not -8\.\.7 with frac 0"
     ):
