@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,9 +95,11 @@ def verify(
     count = mismatches = cycles = 0
     latency = first = None
     start = time.perf_counter()
+    run = _SIMULATORS[simulator](core, waves)
     for k, (inputs, expected) in enumerate(runs):
-        pauses = {"idle": idle, "backpressure": backpressure, "seed": seed + k, "max_cycles": max_cycles}
-        found = _RUN[simulator](core, inputs, expected, pauses, waves)
+        found = run(
+            inputs, expected, idle=idle, backpressure=backpressure, seed=seed + k, max_cycles=max_cycles
+        )
         if len(expected[0]):
             latency = found["latency"]
             if latency != core.latency:
@@ -152,26 +155,36 @@ def _streams(core: Core, *x: Any, raw: bool) -> list[tuple[list[np.ndarray], lis
     return [([a[k] for a in arrays], [o[k] for o in wanted]) for k in range(len(arrays[0]))]
 
 
-def _cocotb(core: Core, inputs: Any, expected: Any, pauses: dict[str, Any], waves: Any) -> dict[str, Any]:
+# simulator -> (core, waves) -> run of one stream: (inputs, expected, **pauses) -> what was found. A core is
+# written and compiled once for all streams.
+Run = Callable[..., dict[str, Any]]
+
+
+def _cocotb(core: Core, waves: Any) -> Run:
     from rtl.bench import cocotb_bench
 
-    r = cocotb_bench.run(
-        core.verilog(), core.top, core.in_layout, core.out_layout, inputs, expected, waves=waves, **pauses
-    )
-    return {k: getattr(r, k) for k in ("mismatches", "cycles", "latency", "first_difference")}
+    design = core.verilog(), core.top, core.in_layout, core.out_layout
+
+    def run(inputs: Any, expected: Any, **pauses: Any) -> dict[str, Any]:
+        r = cocotb_bench.run(*design, inputs, expected, waves=waves, **pauses)
+        return {k: getattr(r, k) for k in ("mismatches", "cycles", "latency", "first_difference")}
+
+    return run
 
 
-def _native(core: Core, inputs: Any, expected: Any, pauses: dict[str, Any], _: Any) -> dict[str, Any]:
+def _native(core: Core, _: Any) -> Run:
     from rtl.bench import native
 
-    r = native.simulate(core.verilog(), core.top, core.in_layout, core.out_layout, inputs, **pauses)
-    return _compared(core, r, expected)
+    built = native.build(core.verilog(), core.top, core.in_layout, core.out_layout)
+    return lambda inputs, expected, **pauses: _compared(core, built.run(inputs, **pauses), expected)
 
 
-def _amaranth(core: Core, inputs: Any, expected: Any, pauses: dict[str, Any], _: Any) -> dict[str, Any]:
+def _amaranth(core: Core, _: Any) -> Run:
     from rtl import pysim
 
-    return _compared(core, pysim.simulate(core, inputs, **pauses), expected)
+    return lambda inputs, expected, **pauses: _compared(
+        core, pysim.simulate(core, inputs, **pauses), expected
+    )
 
 
 def _compared(core: Core, r: Any, expected: Any) -> dict[str, Any]:
@@ -181,4 +194,4 @@ def _compared(core: Core, r: Any, expected: Any) -> dict[str, Any]:
     return {"mismatches": c.mismatches, "first_difference": c.first, "cycles": r.cycles, "latency": r.latency}
 
 
-_RUN = {"cocotb": _cocotb, "native": _native, "amaranth": _amaranth}
+_SIMULATORS = {"cocotb": _cocotb, "native": _native, "amaranth": _amaranth}

@@ -44,7 +44,7 @@ def check(
 
     streams, time = np.shape(inputs[0])[:2] if inputs else shape
     want = reference(machine, inputs, streams, time)
-    compiled = compile_machines([machine])[0]
+    compiled = compile_machines([machine], optimize=1)[0]
     for reading in (machine, compiled):
         got = reading.run_raw(*inputs) if inputs else reading.free_run(streams, time)
         for theirs, ours in zip(want, got, strict=True):
