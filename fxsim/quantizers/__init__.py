@@ -6,6 +6,7 @@ from fxsim.quantizers.codec import Codec, describe, names, register
 from fxsim.quantizers.few_bit import FewBit
 from fxsim.quantizers.fixed_point import FixedPoint
 from fxsim.quantizers.k_hot import KHot
+from fxsim.quantizers.power_exponent import PowerExponent
 from fxsim.quantizers.powers import INQ, DeepShift, PowerOfTwo
 from fxsim.quantizers.shared_exponent import SharedExponent
 from fxsim.quantizers.small_float import SmallFloat
@@ -14,7 +15,7 @@ from fxsim.quantizers.thermometer import Thermometer, TwoBit
 from fxsim.quantizers.two_four import TwoFour
 
 __all__ = [
-    "APoT", "Binary", "Codec", "DeepShift", "FewBit", "FixedPoint", "INQ", "KHot", "PowerOfTwo",
-    "SharedExponent", "SmallFloat", "Ternary", "Thermometer", "TwoBit", "TwoFour", "describe", "names",
-    "register",
+    "APoT", "Binary", "Codec", "DeepShift", "FewBit", "FixedPoint", "INQ", "KHot", "PowerExponent",
+    "PowerOfTwo", "SharedExponent", "SmallFloat", "Ternary", "Thermometer", "TwoBit", "TwoFour", "describe",
+    "names", "register",
 ]  # fmt: skip
