@@ -17,6 +17,7 @@ from fxsim.layers.gates import gate_layer, group_sum
 from fxsim.layers.linear import conv2d, dense
 from fxsim.layers.lmul import LMul, lmul_adder, lmul_code, lmul_dot, lmul_matmul, lmul_product
 from fxsim.layers.lmul_fast import lmul_matmul_raw, lmul_product_raw
+from fxsim.layers.power_exponent import power_decode, power_encode, power_matmul
 from fxsim.layers.shared_exponent import (
     Shared,
     chunk_length,
@@ -36,9 +37,9 @@ __all__ = [
     "LMul", "Shared", "adder_dot", "average_pool", "batch_norm", "batch_norm_constants", "batch_norm_sign",
     "chunk_length", "conv2d", "dense", "distance", "downsample", "fold_batch_norm", "gate_layer",
     "gated_dot", "gather_by_nibbles", "gather_packed", "group_sum", "lmul_adder", "lmul_code", "lmul_dot",
-    "lmul_matmul", "lmul_matmul_raw", "lmul_product", "lmul_product_raw", "max_pool", "post_conv", "prelu",
-    "relu", "shared_add", "shared_matmul", "shared_multiply", "shared_quantize", "shared_renormalise",
-    "shared_value", "shortcut", "sign_bits", "slope_code", "slope_product", "slope_shift",
-    "small_float_decode", "small_float_encode", "sparse_dot", "sparse_dot_by_nibbles", "table_layer",
-    "thermometer", "two_bit", "xnor_conv", "xnor_dot", "xnor_layer",
+    "lmul_matmul", "lmul_matmul_raw", "lmul_product", "lmul_product_raw", "max_pool", "post_conv",
+    "power_decode", "power_encode", "power_matmul", "prelu", "relu", "shared_add", "shared_matmul",
+    "shared_multiply", "shared_quantize", "shared_renormalise", "shared_value", "shortcut", "sign_bits",
+    "slope_code", "slope_product", "slope_shift", "small_float_decode", "small_float_encode", "sparse_dot",
+    "sparse_dot_by_nibbles", "table_layer", "thermometer", "two_bit", "xnor_conv", "xnor_dot", "xnor_layer",
 ]  # fmt: skip
