@@ -76,6 +76,12 @@ def test_cpp_gives_the_formulas(case):
     same(readings.cpp(graph, raw), wanted)
 
 
+def test_specification_gives_the_formulas(case):
+    graph, raw, wanted = case
+    rows = slice(0, None, 7919)
+    same(readings.specification(graph, [r[rows] for r in raw]), [w[rows] for w in wanted])
+
+
 # ---- worked numbers -----------------------------------------------------------------------------------
 
 

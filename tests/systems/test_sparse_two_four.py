@@ -84,6 +84,12 @@ def test_cpp_gives_the_formulas(case):
     same(readings.cpp(graph, raw), wanted)
 
 
+def test_specification_gives_the_formulas(case):
+    graph, raw, wanted = case
+    rows = slice(0, None, 7919)
+    same(readings.specification(graph, [r[rows] for r in raw]), [w[rows] for w in wanted])
+
+
 def test_worked_numbers():
     """Values (3,-7)(0,5)(-1,1), indices (0,1)(0,3)(0,1), nibbles 4, 12, 4; dot with 1..12 = 30."""
     pruned = two_four.prune(WORKED)
