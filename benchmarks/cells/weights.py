@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fxsim
-from fxsim.layers import shift_mac
+from fxsim.layers import decode_fields, shift_accumulator, shift_product
 from fxsim.quantizers import APoT, KHot
 from fxsim.quantizers.fields import Fields
 
@@ -11,9 +11,7 @@ X = fxsim.SQ(8, 0)
 
 
 def _cell(form: Fields, name: str) -> fxsim.Graph:
-    return fxsim.trace(
-        lambda x, code: shift_mac.multiply(x, code, form), X, fxsim.UQ(form.bits, 0), name=name
-    )
+    return fxsim.trace(lambda x, code: shift_product(x, code, form), X, fxsim.UQ(form.bits, 0), name=name)
 
 
 def power_of_two() -> fxsim.Graph:
@@ -45,7 +43,7 @@ def additive() -> fxsim.Graph:
     """x times a weight of the 4-bit APoT table and a sign; the code's fields are decoded by a table."""
     codec = APoT(4)
     return fxsim.trace(
-        lambda x, code: shift_mac.multiply(x, shift_mac.decode(code, codec), codec.form),
+        lambda x, code: shift_product(x, decode_fields(code, codec), codec.form),
         X, fxsim.UQ(codec.bits, 0), name="apot_cell",
     )  # fmt: skip
 
@@ -53,7 +51,7 @@ def additive() -> fxsim.Graph:
 def mac(terms: int = 2) -> fxsim.Graph:
     """One step of a sum over time in 24 bits: accumulator, operand, code and clear in, new sum out."""
     acc = fxsim.SQ(24, 0, overflow="SAT")
-    return shift_mac.accumulator(X, Fields(terms, 7), acc, f"mac_{terms}_hot").step
+    return shift_accumulator(X, Fields(terms, 7), acc, f"mac_{terms}_hot").step
 
 
 CELLS = {
@@ -64,3 +62,7 @@ CELLS = {
     "APoT 4b, runtime": additive,
     "ternary, runtime": ternary,
 }
+"""Name of a row of the LUT table -> function that builds the graph of the cell."""
+
+BARS = {"power of two, runtime": 44, "2-hot, runtime": 79}
+"""Most LUTs that a cell may take."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from fxsim import ops
 from fxsim.formats import UQ, Format, Overflow, Rounding
-from fxsim.integers import Array, IntArray, bit_length, to_object
+from fxsim.integers import Array, IntArray, bit_length, exact, magnitude_bits, matmul, to_object
 from fxsim.machine import Machine
+from fxsim.quantizers.codec import code_array
 from fxsim.quantizers.fields import Fields
 from fxsim.trace import Tensor, select, trace
 
@@ -23,7 +24,7 @@ class Fielded(Protocol):
     def fields(self, codes: Array) -> Array: ...
 
 
-def multiply(x: Tensor, codes: Tensor, form: Fields, frac: int = 0, name: str = "product") -> Tensor:
+def shift_product(x: Tensor, codes: Tensor, form: Fields, frac: int = 0, name: str = "product") -> Tensor:
     """x * raw(codes) * 2**-frac, element by element (broadcast): terms shifts, terms - 1 additions.
 
     x      any tensor
@@ -43,8 +44,8 @@ def multiply(x: Tensor, codes: Tensor, form: Fields, frac: int = 0, name: str = 
     return outputs[0]
 
 
-def dot(x: Tensor, codes: Tensor, form: Fields, frac: int = 0, name: str = "dot") -> Tensor:
-    """sum over the last axis of x * raw(codes) * 2**-frac, broadcast: exact, as `multiply` is.
+def shift_dot(x: Tensor, codes: Tensor, form: Fields, frac: int = 0, name: str = "dot") -> Tensor:
+    """sum over the last axis of x * raw(codes) * 2**-frac, broadcast: exact, as `shift_product` is.
 
     The accumulator is as wide as the sum of max |x| * form.bound asks for.
     """
@@ -57,35 +58,56 @@ def dot(x: Tensor, codes: Tensor, form: Fields, frac: int = 0, name: str = "dot"
     return outputs[0]
 
 
-def matmul(x: Tensor, codes: Tensor, form: Fields, frac: int = 0, name: str = "matmul") -> Tensor:
+def shift_matmul(x: Tensor, codes: Tensor, form: Fields, frac: int = 0, name: str = "matmul") -> Tensor:
     """x @ raw(codes) * 2**-frac for x (..., n) and codes (n, m): one shift-add unit for each pair, exact."""
     if codes.ndim != 2 or x.ndim < 1 or x.shape[-1] != codes.shape[0]:
-        raise TypeError(f"matmul needs x (..., n) and codes (n, m), not {x.shape} and {codes.shape}")
+        raise TypeError(f"shift_matmul needs x (..., n) and codes (n, m), not {x.shape} and {codes.shape}")
     rows = x.reshape(*x.shape[:-1], 1, x.shape[-1])
-    return dot(rows, codes.T, form, frac, name)
+    return shift_dot(rows, codes.T, form, frac, name)
 
 
-def mac(acc: Tensor, x: Tensor, codes: Tensor, form: Fields, fmt: Format, name: str = "mac") -> Tensor:
+def shift_matmul_raw(x: Any, codes: Any, form: Fields) -> Array:
+    """The raw integers that `shift_matmul` gives, x (..., n) raw and codes (n, m): one matrix product.
+
+    Shifts and signs of whole weights are products with integers, so the codes are decoded once and BLAS takes
+    the rest, in float64 where n * max |x| * max |weight| <= 2**53 proves every partial sum exact, else in
+    integers.
+
+    Raises ValueError for shapes that do not fit, and for a weight beyond form.bound, which the hardware
+    wraps.
+    """
+    a, w = exact(x), form.raw(codes)
+    if w.ndim != 2 or a.ndim < 1 or a.shape[-1] != w.shape[0]:
+        raise ValueError(f"x and codes must have shapes (..., n) and (n, m), not {a.shape} and {w.shape}")
+    code_array(w, -form.bound, form.bound, "weights")
+    if a.size and a.shape[-1] << magnitude_bits(a) + magnitude_bits(w) <= 1 << 53:
+        return np.asarray(np.matmul(a.astype(np.float64), w.astype(np.float64)), np.int64)
+    return matmul(a, w)
+
+
+def shift_accumulate(
+    acc: Tensor, x: Tensor, codes: Tensor, form: Fields, fmt: Format, name: str = "mac"
+) -> Tensor:
     """cast(acc + x * raw(codes)) to the accumulator's format: one step of a sum over time."""
     with acc.builder.block("shift_mac", name, [acc, x, codes], _params(form, 0)) as outputs:
-        outputs.append((acc + multiply(x, codes, form)).cast(fmt))
+        outputs.append((acc + shift_product(x, codes, form)).cast(fmt))
     return outputs[0]
 
 
-def accumulator(x: Format, form: Fields, fmt: Format, name: str = "shift_mac") -> Machine:
+def shift_accumulator(x: Format, form: Fields, fmt: Format, name: str = "shift_mac") -> Machine:
     """A machine with one MAC: inputs x, code and clear (1 starts a new sum with this product); output: the
     sum so far, in `fmt`.
     """
 
     def step(acc: Tensor, x: Tensor, code: Tensor, clear: Tensor) -> tuple[Tensor, Tensor]:
-        total = mac(select(clear, 0, acc), x, code, form, fmt)
+        total = shift_accumulate(select(clear, 0, acc), x, code, form, fmt)
         return total, total
 
     graph = trace(step, fmt, x, UQ(form.bits, 0), UQ(1, 0), name=name, output_names=["acc", "sum"])
     return Machine((IntArray(0),), graph)
 
 
-def decode(codes: Tensor, codec: Fielded, name: str = "decode") -> Tensor:
+def decode_fields(codes: Tensor, codec: Fielded, name: str = "decode") -> Tensor:
     """Field codes of `codec.form` from the codec's own codes of `codec.bits` bits, by a table."""
     table = codec.fields(np.arange(1 << codec.bits))
     if codes.frac or codes.type.bounds[0] < 0 or codes.type.bounds[1] >> codec.bits:

@@ -10,8 +10,20 @@ import numpy as np
 import pytest
 
 import fxsim
-from fxsim import SQ, UQ, Graph, trace
-from fxsim.layers import conv2d, dense, elementwise, linear, shift_mac
+from fxsim import SQ, UQ, Graph, ops, trace
+from fxsim.integers import IntArray
+from fxsim.layers import (
+    conv2d,
+    decode_fields,
+    dense,
+    elementwise,
+    linear,
+    shift_accumulator,
+    shift_dot,
+    shift_matmul,
+    shift_matmul_raw,
+    shift_product,
+)  # fmt: skip
 from fxsim.quantizers import INQ, APoT, Binary, DeepShift, FixedPoint, KHot, PowerOfTwo, Ternary
 from fxsim.quantizers.fields import Fields
 from fxsim.serialize import load, save
@@ -35,12 +47,12 @@ def cells() -> Graph:
             return code.cast(UQ(bits, 0))
 
         return (
-            shift_mac.multiply(x, code, TWO, 7),
-            shift_mac.multiply(x, code, SMALL),
-            shift_mac.multiply(x, code, HOT.form, HOT.frac),
-            shift_mac.multiply(x, low(5), Fields(1, 7)),
-            shift_mac.multiply(x, low(2), Fields(1, 0)),
-            shift_mac.multiply(x, shift_mac.decode(low(5), APOT), APOT.form),
+            shift_product(x, code, TWO, 7),
+            shift_product(x, code, SMALL),
+            shift_product(x, code, HOT.form, HOT.frac),
+            shift_product(x, low(5), Fields(1, 7)),
+            shift_product(x, low(2), Fields(1, 0)),
+            shift_product(x, decode_fields(low(5), APOT), APOT.form),
         )
 
     names = ["two", "small", "hot", "one", "ternary", "apot"]
@@ -124,7 +136,7 @@ def layers() -> Graph:
     def build(x, codes, dm, dl):
         outs = [dense(x, WEIGHTS, BIAS, codec=c, bias_format=BIAS_FORMAT, out=OUT) for c in CODECS.values()]
         outs.append(dense(x, WEIGHTS, codec=CODECS["khot"]))
-        outs.append(shift_mac.matmul(x, codes, DOT, 4))
+        outs.append(shift_matmul(x, codes, DOT, 4))
         t = elementwise.batch_norm(dm, Fraction(2, 3), 0, gain_format=NORM, out=MAP)
         third = elementwise.batch_norm(dl, Fraction(1, 3), 0, gain_format=NORM)
         t = elementwise.shortcut(t, third, out=MAP)
@@ -341,12 +353,48 @@ def test_no_multiplier_and_all_blocks(tmp_path) -> None:
     }  # fmt: skip
 
 
+def test_runtime_products_as_one_matrix_product() -> None:
+    """The NumPy form of a sum of shifts, beside the loop over its shifts."""
+    rng = np.random.default_rng(8)
+    x, codes = rng.integers(-128, 128, (50, 40)), rng.integers(0, 1 << TWO.bits, (40, 7))
+    want = np.zeros((50, 7), np.int64)
+    for k in range(40):
+        for j in range(7):
+            for f in (0, 5):
+                shift, sign, zero = (int(codes[k, j]) >> f + at & m for at, m in ((0, 7), (3, 1), (4, 1)))
+                want[:, j] += 0 if zero else (-1) ** sign * (x[:, k] << shift)
+    assert np.array_equal(shift_matmul_raw(x, codes, TWO), want)
+    assert np.array_equal(shift_matmul_raw(x << 40, codes, TWO), want << 40)
+    assert np.array_equal(shift_matmul_raw(x.astype(object) << 70, codes, TWO), want.astype(object) << 70)
+    graph = trace(lambda x, c: shift_matmul(x, c, TWO), SQ(8, 0), UQ(TWO.bits, 0), shape=[(40,), (40, 7)])
+    assert np.array_equal(graph.run_raw(x, np.broadcast_to(codes, (50, 40, 7))), want)
+    assert shift_matmul_raw(x[:0], codes, TWO).shape == (0, 7)
+    with pytest.raises(ValueError, match=r"weights must lie in -8..8, not 12 at \(0, 0\)"):
+        shift_matmul_raw([1], [[0b0011_0010]], DOT)
+    with pytest.raises(ValueError, match=r"x and codes must have shapes \(..., n\) and \(n, m\), not \(3,\)"):
+        shift_matmul_raw([1, 2, 3], codes, TWO)
+
+
+def test_a_format_for_each_channel() -> None:
+    """Steps may end in a Cast or a codec with formats of their own for each channel."""
+    step = FixedPoint(ops.Cast(IntArray([2, 4]), IntArray([5, 6]), IntArray([1, 0]), "RND", "SAT"))
+    x = np.arange(-32, 32)
+    raw = np.stack([x, x[::-1]], axis=1)
+    for out in (step, step.cast):
+        graph = trace(lambda x, out=out: dense(x, np.eye(2) * 0.75, out=out), SQ(3, 3), shape=(2,))
+        first = np.clip((x * 6 + 8) >> 4, -16, 15)  # 6 fraction bits and the 2 of 0.75 to 2
+        second = np.clip((x[::-1] * 3 + 1) >> 1, 0, 63)
+        assert np.array_equal(graph.run_raw(raw), np.stack([first << 2, second], axis=1))
+    y = trace(lambda x: elementwise.batch_norm(x, [0.3, 0.3], 0, gain_format=step), SQ(3, 3), shape=(2,))
+    assert np.array_equal(y.run_raw(raw), raw * np.array([1 << 2, 5]))
+
+
 # Sums over time
 
 
 def test_mac_over_time() -> None:
     form, fmt = Fields(2, 7), SQ(20, 0, overflow="SAT")
-    machine = shift_mac.accumulator(SQ(8, 0), form, fmt)
+    machine = shift_accumulator(SQ(8, 0), form, fmt)
     rng = np.random.default_rng(5)
     x, code = rng.integers(-128, 128, (9, 40)), rng.integers(0, 1 << form.bits, (9, 40))
     clear = (rng.random((9, 40)) < 0.1).astype(int)
@@ -415,10 +463,10 @@ BAD = [
     (X((4, 2), lambda x: elementwise.batch_norm(x, [1, 2, 3], 0)), TypeError, "gain must be one number, or"),
     (X((4, 2), lambda x: elementwise.prelu(x, [1, 2, 3])), TypeError, "slope must be one number, or"),
     (X((4, 2), lambda x: elementwise.shortcut(x, x[0])), TypeError, "tensors of one shape, not"),
-    (X((4,), lambda x: shift_mac.multiply(x, x, TWO)), TypeError, "unsigned integers of 10 bits, not"),
-    (X((4,), lambda x: shift_mac.dot(x, codes(x), Fields(1, 2))), TypeError, "integers of 4 bits, not"),
-    (X((4,), lambda x: shift_mac.matmul(x, codes(x), TWO)), TypeError, "matmul needs x"),
-    (X((4,), lambda x: shift_mac.decode(x, APOT)), TypeError, "unsigned integers of 5 bits, not"),
+    (X((4,), lambda x: shift_product(x, x, TWO)), TypeError, "unsigned integers of 10 bits, not"),
+    (X((4,), lambda x: shift_dot(x, codes(x), Fields(1, 2))), TypeError, "integers of 4 bits, not"),
+    (X((4,), lambda x: shift_matmul(x, codes(x), TWO)), TypeError, "matmul needs x"),
+    (X((4,), lambda x: decode_fields(x, APOT)), TypeError, "unsigned integers of 5 bits, not"),
 ]  # fmt: skip
 
 
