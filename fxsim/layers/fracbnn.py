@@ -12,7 +12,7 @@ import numpy as np
 from fxsim import ops
 from fxsim.formats import Format
 from fxsim.integers import Array, IntArray
-from fxsim.layers.xnor import xnor_dot
+from fxsim.layers.xnor import xnor_conv, xnor_dot
 from fxsim.quantizers.codec import fractions
 from fxsim.quantizers.thermometer import Thermometer, TwoBit
 from fxsim.trace import Tensor, concat, constant, select
@@ -84,11 +84,27 @@ def gated_dot(msb: Tensor, lsb: Tensor, weights: Any, delta: Any, name: str = "g
     """
     with msb.builder.block("gated_dot", name, [msb, lsb]) as out:
         dm, dl = xnor_dot(msb, weights, f"{name}.msb"), xnor_dot(lsb, weights, f"{name}.lsb")
-        gate = dm > _gates(delta, dm.shape)
-        kept = select(gate, dl, 0)
-        total = 2 * dm + kept
-        out += [dm, kept, gate, total]
-    return Gated(dm, kept, gate, total)
+        y = _gated(dm, dl, delta)
+        out += [y.msb, y.lsb, y.open, y.total]
+    return y
+
+
+def gated_conv(
+    msb: Tensor, lsb: Tensor, weights: Any, delta: Any, stride: int = 1, padding: int = 0, name: str = "gated"
+) -> Gated:
+    """The same as a convolution of bits (h, w, c) with signs (kh, kw, c, m), padded as `xnor_conv` is."""
+    with msb.builder.block("gated_conv", name, [msb, lsb]) as out:
+        dm = xnor_conv(msb, weights, stride, padding, name=f"{name}.msb")
+        dl = xnor_conv(lsb, weights, stride, padding, name=f"{name}.lsb")
+        y = _gated(dm, dl, delta)
+        out += [y.msb, y.lsb, y.open, y.total]
+    return y
+
+
+def _gated(dm: Tensor, dl: Tensor, delta: Any) -> Gated:
+    gate = dm > _gates(delta, dm.shape)
+    kept = select(gate, dl, 0)
+    return Gated(dm, kept, gate, 2 * dm + kept)
 
 
 def _gates(delta: Any, shape: tuple[int, ...]) -> Array:
@@ -174,6 +190,6 @@ def downsample(x: Tensor, feature_map: Format = FEATURE_MAP, name: str = "downsa
 
 
 __all__ = [
-    "FEATURE_MAP", "PARAMETER", "Gated", "PostConv", "downsample", "gated_dot", "post_conv", "thermometer",
-    "two_bit",
+    "FEATURE_MAP", "PARAMETER", "Gated", "PostConv", "downsample", "gated_conv", "gated_dot", "post_conv",
+    "thermometer", "two_bit",
 ]  # fmt: skip
