@@ -14,6 +14,7 @@ from rtl.synth.targets import CLASSES, Target, target
 
 if TYPE_CHECKING:
     from fxsim.graph import Graph
+    from fxsim.machine import Machine
     from rtl.core import Core
 
 
@@ -117,7 +118,7 @@ TITLES = {"lut": "LUT", "ff": "FF", "carry": "carry", "dsp": "DSP", "bram": "blo
 
 
 def report(
-    design: Core | Graph,
+    design: Core | Graph | Machine,
     target: str | Target = "ecp5",
     *,
     layers: bool = True,
@@ -127,7 +128,7 @@ def report(
     timeout: float = mapping.TIMEOUT,
     **options: Any,
 ) -> Report:
-    """Synthesise a core, or the core of a graph; place it too where `fmax` is asked for.
+    """Synthesise a core, or the core of a graph or machine; place it too where `fmax` is asked for.
 
     layers          cells per layer as well, by a second synthesis
     device, seeds   as `rtl.synth.fmax` takes them
@@ -166,7 +167,7 @@ def check(
 _family, _layers, _fmax = target, layers, fmax  # the functions, where a parameter has their name
 
 
-def _core(design: Core | Graph, options: dict[str, Any]) -> Core:
+def _core(design: Core | Graph | Machine, options: dict[str, Any]) -> Core:
     from rtl.core import Core, build
 
     if not isinstance(design, Core):

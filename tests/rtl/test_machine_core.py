@@ -128,3 +128,9 @@ def test_files_and_lint(tmp_path, rng):
     command = verilator.command("--lint-only", "-Wall", str(tmp_path / "accumulator.v"))
     done = subprocess.run(command, env=verilator.environment, capture_output=True, text=True, cwd=os.curdir)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_synthesis_keeps_the_state():
+    """Register bits of the report are flip-flops of the device: nothing of the loop is optimised away."""
+    found = rtl.synth.report(counter(), "ecp5", layers=False)
+    assert found.synthesis.ff == found.registers == 4 + 8 + 2
