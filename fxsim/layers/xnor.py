@@ -105,6 +105,12 @@ class SignThresholds:
             for v, fall in zip(self.levels, self.falling, strict=True)
         )
 
+    @property
+    def rising(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(levels, inversions) for `loaded_sign`: dot <= level is not (dot >= level + 1)."""
+        levels = tuple(v + fall for v, fall in zip(self.levels, self.falling, strict=True))
+        return levels, self.falling
+
 
 def fold_batch_norm(gamma: Any, beta: Any, mu: Any, sigma: Any, n: int) -> SignThresholds:
     """Thresholds of sign(gamma * (dot - mu) / sigma + beta), sign(0) = +1, for dots in -n..n.
@@ -151,6 +157,21 @@ def batch_norm_sign(dot: Tensor, thresholds: SignThresholds, name: str = "bn_sig
     return bit
 
 
+def loaded_sign(dot: Tensor, levels: Tensor, inversions: Tensor, name: str = "bn_sign") -> Tensor:
+    """(dot >= level) ^ inversion, thresholds loaded at run time as `SignThresholds.rising` has them.
+
+    dot (..., channels) and levels (channels,) of frac 0, inversions bits (channels,); result in 0..1. Raises
+    TypeError for inversions beyond 0..1.
+    """
+    if inversions.frac or inversions.type.bounds[0] < 0 or inversions.type.bounds[1] > 1:
+        low, high = inversions.type.bounds
+        raise TypeError(f"inversions must be proven in 0..1 with frac 0, not {low}..{high}")
+    with dot.builder.block("bn_sign", name, [dot, levels, inversions]) as out:
+        bit = (dot >= levels) ^ inversions
+        out.append(bit)
+    return bit
+
+
 def xnor_layer(
     bits: Tensor, weights: Any, gamma: Any, beta: Any, mu: Any, sigma: Any, name: str = "binary"
 ) -> Tensor:
@@ -168,6 +189,6 @@ def xnor_layer(
 
 
 __all__ = [
-    "SignThresholds", "batch_norm_sign", "fold_batch_norm", "popcount", "sign_bits", "sign_weights", "signs",
-    "xnor_conv", "xnor_dot", "xnor_layer",
+    "SignThresholds", "batch_norm_sign", "fold_batch_norm", "loaded_sign", "popcount", "sign_bits",
+    "sign_weights", "signs", "xnor_conv", "xnor_dot", "xnor_layer",
 ]  # fmt: skip

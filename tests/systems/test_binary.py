@@ -183,6 +183,15 @@ def units():
             (every(16),),
         ),
         Unit(
+            "binary layer, loaded", ((BIT, (4,)), (BIT, (4, 2)), (SQ(4, 0), (2,)), (BIT, (2,))),
+            lambda a, w, t, v: [xnor.loaded_sign(xnor.xnor_dot(a, w), t, v)],
+            lambda a, w, t, v: [(4 - 2 * (a[:, :, None] ^ w).sum(1) >= t) ^ v],
+            (
+                pairs(every(4), every(8))[0], pairs(every(4), every(8))[1].reshape(-1, 4, 2),
+                with_corners(-8, 7, (2,), 60_000, rng), with_corners(0, 1, (2,), 60_000, rng),
+            ),
+        ),
+        Unit(
             "convolution", ((BIT, (3, 3, 1)),),
             lambda a: [xnor.xnor_conv(a, WC, padding=1)],
             lambda a: [conv_reference(a)],
@@ -298,6 +307,10 @@ def test_thresholds_of_rising_constant_and_far_channels():
     assert t.falling == (0, 0, 0, 0, 0, 1, 0)
     assert t.levels == (3, 3, -8, 9, 9, 9, -9)
     assert t.popcount_levels == (6, 6, 0, 9, 9, 8, 0)
+    levels, inversions = t.rising
+    for dot in range(-8, 9, 2):
+        constant = [dot <= v if f else dot >= v for v, f in zip(t.levels, t.falling, strict=True)]
+        assert constant == [(dot >= v) ^ bool(i) for v, i in zip(levels, inversions, strict=True)]
 
 
 def test_fracbnn_dot_is_a_third_of_two_binary_dots():
@@ -401,6 +414,8 @@ def test_bad_batch_norm():
         xnor.fold_batch_norm(1, 0, 0, 1, 0)
     with pytest.raises(TypeError, match="dot must have frac 0 and 1 channels last"):
         trace(lambda x: xnor.batch_norm_sign(x, xnor.fold_batch_norm(1, 0, 0, 1, 8)), S8, shape=(2,))
+    with pytest.raises(TypeError, match=r"inversions must be proven in 0\.\.1 with frac 0, not -128\.\.127"):
+        trace(xnor.loaded_sign, S8, S8, S8)
 
 
 def test_bad_fracbnn():
