@@ -1,17 +1,19 @@
-"""Multiplier cells of L-Mul, of the shared exponent and of the power exponent, as graphs for synthesis."""
+"""Multiplier cells of L-Mul and of power-law codes, as graphs for synthesis: two codes in, a product out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import fxsim
-from fxsim.layers.lmul import LMul, lmul_adder, lmul_code
+from fxsim.layers.lmul import LMul, lmul_adder, lmul_code, lmul_product
+from fxsim.layers.power_exponent import power_matmul
+from fxsim.quantizers.power_exponent import PowerExponent
 from fxsim.quantizers.small_float import SmallFloat
 from fxsim.trace import Tensor
 
 
-def cell(function: Callable[..., Tensor], form: str, name: str) -> Callable[[], fxsim.Graph]:
-    """A function that builds the graph of one cell: two codes in, one code out."""
+def lmul(function: Callable[..., Tensor], form: str, name: str) -> Callable[[], fxsim.Graph]:
+    """A function that builds the graph of one L-Mul cell with the paper's l."""
 
     def graph() -> fxsim.Graph:
         unit = LMul(SmallFloat.named(form))
@@ -21,10 +23,32 @@ def cell(function: Callable[..., Tensor], form: str, name: str) -> Callable[[], 
     return graph
 
 
+def power(unit: str, name: str) -> Callable[[], fxsim.Graph]:
+    """As `lmul`, for 4-bit codes with a = 1/2: the exact product of two values, in units of 1 / 49**2."""
+
+    def graph() -> fxsim.Graph:
+        codec = PowerExponent(4, 0.5)
+
+        def product(x: Tensor, w: Tensor) -> Tensor:
+            narrow = [t.reshape(1, 1) for t in (x, w)]
+            return power_matmul(*narrow, codec, codec, unit=unit).reshape()
+
+        kind = fxsim.TensorType((), 0, -codec.n, codec.n)
+        return fxsim.trace(product, kind, kind, name=name)
+
+    return graph
+
+
 CELLS = {
-    "L-Mul bf16 with specials": cell(lmul_code, "bf16", "lmul_bf16"),
-    "L-Mul bf16 raw adder": cell(lmul_adder, "bf16", "lmul_bf16_raw"),
-    "L-Mul e4m3 with specials": cell(lmul_code, "e4m3", "lmul_e4m3"),
-    "L-Mul e4m3 raw adder": cell(lmul_adder, "e4m3", "lmul_e4m3_raw"),
+    "L-Mul bf16 with specials": lmul(lmul_code, "bf16", "lmul_bf16"),
+    "L-Mul bf16 raw adder": lmul(lmul_adder, "bf16", "lmul_bf16_raw"),
+    "L-Mul e4m3 with specials": lmul(lmul_code, "e4m3", "lmul_e4m3"),
+    "L-Mul e4m3 raw adder": lmul(lmul_adder, "e4m3", "lmul_e4m3_raw"),
+    "L-Mul e4m3 to fixed point": lmul(lmul_product, "e4m3", "lmul_e4m3_fixed"),
+    "power exponent 4 bits, decoded": power("decode", "power_decode"),
+    "power exponent 4 bits, squared": power("square", "power_square"),
 }
 """Name of a row of the LUT table -> function that builds the graph of the cell."""
+
+BARS = {"L-Mul bf16 with specials": 54, "L-Mul bf16 raw adder": 30, "L-Mul e4m3 raw adder": 14}
+"""Most LUTs that a cell may take."""

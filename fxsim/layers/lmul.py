@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from fxsim import ops
 from fxsim.formats import UQ
 from fxsim.layers.small_float import bits, check_codes, fixed, shifted
 from fxsim.ops.common import check_int
 from fxsim.quantizers.small_float import SmallFloat
-from fxsim.trace import Tensor, minimum, select
+from fxsim.trace import Tensor, maximum, minimum, select
 
 
 def paper_l(m: int) -> int:
@@ -84,8 +83,8 @@ def lmul_code(x: Tensor, y: Tensor, unit: LMul, *, name: str = "lmul") -> Tensor
     x, y   codes of `unit.format`: frac 0, unsigned. Raises TypeError for codes that may leave its range.
     """
     with _block("lmul", name, x, y, unit) as outputs:
-        sign, magnitude = _product(x, y, unit)
-        outputs.append(shifted(sign, unit.format.magnitude_bits) | magnitude)
+        sign, kept, magnitude = _product(x, y, unit, 0)
+        outputs.append(shifted(sign, unit.format.magnitude_bits) | select(kept, magnitude, 0))
     return outputs[0]
 
 
@@ -105,7 +104,8 @@ def lmul_adder(x: Tensor, y: Tensor, unit: LMul, *, name: str = "lmul_adder") ->
 def lmul_product(x: Tensor, y: Tensor, unit: LMul, *, name: str = "lmul_product") -> Tensor:
     """The product's exact value in fixed point, at frac = `unit.frac`: (2**m + M) << (E - least), signed."""
     with _block("lmul_product", name, x, y, unit) as outputs:
-        outputs.append(fixed(*_product(x, y, unit), unit.format, unit.least))
+        m = unit.format.mantissa_bits
+        outputs.append(fixed(*_product(x, y, unit, unit.least << m), m) >> unit.frac)
     return outputs[0]
 
 
@@ -156,12 +156,11 @@ def _sign(x: Tensor, y: Tensor, unit: LMul) -> Tensor:
     return bits(x, at, 1) ^ bits(y, at, 1)
 
 
-def _product(x: Tensor, y: Tensor, unit: LMul) -> tuple[Tensor, Tensor]:
-    """Sign and magnitude code of the product."""
-    f = unit.format
+def _product(x: Tensor, y: Tensor, unit: LMul, origin: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Sign; whether the product is not zero; its magnitude code above `origin` where it is not."""
+    f, m = unit.format, unit.format.mantissa_bits
     a, b = bits(x, 0, f.magnitude_bits), bits(y, 0, f.magnitude_bits)
-    total = a + b - unit.offset
-    zero = (bits(a, f.mantissa_bits, f.exponent_bits) == 0) | (bits(b, f.mantissa_bits, f.exponent_bits) == 0)
-    zero = zero | (total < unit.least << f.mantissa_bits)
-    capped = minimum(total._apply(ops.Max(), total._lift(0)), f.largest)
-    return _sign(x, y, unit), select(zero, 0, capped)
+    total = a + b - (unit.offset + origin)
+    kept = (bits(a, m, f.exponent_bits) != 0) & (bits(b, m, f.exponent_bits) != 0)
+    kept = kept & (total >= (unit.least << m) - origin)
+    return _sign(x, y, unit), kept, minimum(maximum(total, 0), f.largest - origin)

@@ -17,10 +17,12 @@ def small_float_decode(codes: Tensor, fmt: SmallFloat, *, name: str = "decode") 
     Hardware: one variable left shift and one negation. Raises TypeError for codes that may leave the range.
     """
     check_codes(codes, fmt)
-    params = {"exponent_bits": fmt.exponent_bits, "mantissa_bits": fmt.mantissa_bits}
+    m = fmt.mantissa_bits
+    params = {"exponent_bits": fmt.exponent_bits, "mantissa_bits": m}
     with codes.builder.block("small_float_decode", name, [codes], params) as outputs:
         sign, magnitude = bits(codes, fmt.magnitude_bits, 1), bits(codes, 0, fmt.magnitude_bits)
-        outputs.append(fixed(sign, magnitude, fmt, 1))
+        kept = magnitude >= 1 << m
+        outputs.append(fixed(sign, kept, maximum(magnitude - (1 << m), 0), m) >> fmt.frac)
     return outputs[0]
 
 
@@ -78,10 +80,10 @@ def shifted(x: Tensor, k: int) -> Tensor:
     return x._apply(ops.Shift(k)) << k if k else x
 
 
-def fixed(sign: Tensor, magnitude: Tensor, fmt: SmallFloat, least: int) -> Tensor:
-    """The value of sign and magnitude code at frac = bias + m - least, where E < `least` is zero."""
-    m = fmt.mantissa_bits
+def fixed(sign: Tensor, kept: Tensor, magnitude: Tensor, m: int) -> Tensor:
+    """(2**m + M) << E of the fields of a magnitude code, signed; 0 where not `kept`. frac 0."""
     exponent = bits(magnitude, m, max(int(magnitude.type.bounds[1]).bit_length() - m, 1))
     significand = bits(magnitude, 0, m) | 1 << m
-    value = select(exponent >= least, significand, 0) << maximum(exponent - least, 0)
-    return select(sign, -value, value) >> (fmt.bias + m - least)
+    # The sign is applied where the number is short: behind the shift a negation would be far wider.
+    size = select(kept, significand, 0)
+    return select(sign, -size, size) << exponent
