@@ -151,7 +151,8 @@ def pads(
             for n, k, s, d in zip(size, kernel, steps, gaps, strict=True)
         ]
         return (total[0] // 2, total[1] // 2), (total[0] - total[0] // 2, total[1] - total[1] // 2)
-    if isinstance(padding, (int, np.integer)):
-        padding = (padding, padding)
-    (top, bottom), (left, right) = (pair(p, "padding") for p in padding)
+    sides: Any = (padding, padding) if isinstance(padding, (int, np.integer)) else padding
+    if not isinstance(sides, (tuple, list)) or len(sides) != 2:
+        raise ValueError(f"padding must be an integer, two, or two pairs, not {padding!r}")
+    (top, bottom), (left, right) = (pair(p, "padding") for p in sides)
     return (top, left), (bottom, right)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fxsim.integers import Array, exact
+from fxsim.ops.common import check_int
 from fxsim.quantizers.codec import Codec, code_array, fractions, register
 from fxsim.quantizers.fields import Fields
 
@@ -39,7 +40,8 @@ class APoT(Codec):
            one term of each set: 2: {0, 1, 2, 4}; 3: {0, 8, 4, 1} + {0, 2}; 4: {0, 32, 8, 2} + {0, 16, 4, 1};
            5: {0, 64, 16, 2} + {0, 32, 8, 1} + {0, 4}; 6: {0, 256, 32, 4} + {0, 128, 16, 2} + {0, 64, 8, 1}
     scale  of one unit: clip / greatest level, where the clip is what the greatest level stands for
-    mean   taken off the values before they are encoded; values are |v - mean|
+    mean   taken off the values before they are encoded: scale * raw stands for v - mean, and a layer has the
+           weights without their mean, as the paper trains it
 
     A value becomes the level nearest to it, the greater of two equally near. A code is sign << table |
     fields: each set's index (0 is its term 0), the first set's in the highest bits. `form` and `fields` are
@@ -56,8 +58,7 @@ class APoT(Codec):
     form: Fields = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.table not in SETS:
-            raise ValueError(f"table must be one of {', '.join(map(str, SETS))}, not {self.table!r}")
+        _check(self.table)
         put = object.__setattr__
         put(self, "scale", Fraction(self.scale))
         put(self, "mean", Fraction(self.mean))
@@ -81,8 +82,7 @@ class APoT(Codec):
             raise ValueError("values must have a standard deviation above 0 to fit to")
         if not (alpha > 0 and math.isfinite(alpha)):
             raise ValueError(f"alpha must be above 0, not {alpha!r}")
-        if table not in SETS:
-            raise ValueError(f"table must be one of {', '.join(map(str, SETS))}, not {table!r}")
+        _check(table)
         scale = Fraction(float(alpha)) * Fraction(std) / int(levels(table)[-1])
         return cls(table, scale, Fraction(float(v.mean()) if center else 0.0))
 
@@ -112,6 +112,11 @@ class APoT(Codec):
         zero = np.stack([(i == 0).astype(np.int64) for _, i in index], axis=-1)
         shift = np.stack([np.array([max(t, 1).bit_length() - 1 for t in s])[i] for s, i in index], axis=-1)
         return self.form.pack(zero, (1 - zero) * (a >> self.table)[..., None], shift)
+
+
+def _check(table: int) -> None:
+    if check_int("table", table) not in SETS:
+        raise ValueError(f"table must be one of {', '.join(map(str, SETS))}, not {table!r}")
 
 
 def _places(table: int) -> Sequence[int]:

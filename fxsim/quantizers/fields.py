@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fxsim.integers import INT64_BITS, Array, exact
+from fxsim.ops.common import check_int
 from fxsim.quantizers.codec import code_array
-from fxsim.quantizers.digits import Digits, sparse
+from fxsim.quantizers.digits import Digits, sparse, value
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,12 @@ class Fields:
     bound: int = 0
 
     def __post_init__(self) -> None:
-        if self.terms < 1:
-            raise ValueError(f"terms must be at least 1, not {self.terms!r}")
-        if self.most < 0:
-            raise ValueError(f"most must be a shift of at least 0, not {self.most!r}")
+        for name, least in (("terms", 1), ("most", 0)):
+            object.__setattr__(self, name, check_int(name, getattr(self, name), least))
+        if self.most > INT64_BITS:
+            raise ValueError(f"most must be at most {INT64_BITS}, not {self.most}")
         reached = self.terms << self.most
-        if not 0 <= self.bound <= reached:
+        if not 0 <= check_int("bound", self.bound) <= reached:
             raise ValueError(f"bound must lie in 0..{reached} (terms * 2**most), not {self.bound!r}")
         object.__setattr__(self, "bound", self.bound or reached)
         if self.bits > INT64_BITS:
@@ -102,6 +103,12 @@ class Fields:
         return found
 
     def _code(self, n: int, digits: Sequence[tuple[int, int]], at: tuple[int, ...]) -> int:
+        taken: list[tuple[int, int]] = []
+        while digits and digits[0][1] > self.most and len(taken) < self.terms:
+            # Above 2**most only copies of it help: 256 is 128 + 128 where the greatest shift is 7.
+            taken.append((digits[0][0], self.most))
+            digits = sparse(n - value(taken))
+        digits = (*taken, *digits)
         if len(digits) > self.terms or any(shift > self.most for _, shift in digits):
             raise ValueError(
                 f"integers must be sums of {self.terms} signed powers of two up to 2**{self.most}, "

@@ -11,6 +11,7 @@ import numpy as np
 from fxsim.casting import cast_raw
 from fxsim.formats import Format, Overflow, Rounding
 from fxsim.integers import Array, IntArray, exact, shift_left
+from fxsim.ops.common import check_int
 from fxsim.ops.lossy import Cast
 from fxsim.quantizers.channels import along
 from fxsim.quantizers.codec import Codec, code_array, fractions, register
@@ -72,8 +73,7 @@ class FixedPoint(Codec):
         element.
         """
         v = fractions(values)
-        if width < 1:
-            raise ValueError(f"width must be at least 1, not {width!r}")
+        check_int("width", width, 1)
         if element and axis is not None:
             raise ValueError(f"axis must be None for a format of each element, not {axis!r}")
         shape: tuple[int, ...] = v.shape if element else ()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fxsim.integers import Array
+from fxsim.ops.common import check_int
 from fxsim.quantizers.codec import Codec, fractions, register
 from fxsim.quantizers.digits import Digits, greedy, nearest, truncated
 from fxsim.quantizers.fields import Fields
@@ -51,12 +52,10 @@ class KHot(Codec):
     bits: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.terms < 1:
-            raise ValueError(f"terms must be at least 1, not {self.terms!r}")
-        if not 1 <= self.N <= BITS:
+        check_int("terms", self.terms, 1)
+        check_int("frac", self.frac, 0)
+        if not 1 <= check_int("N", self.N) <= BITS:
             raise ValueError(f"N must lie in 1..{BITS}, not {self.N!r}")
-        if self.frac < 0:
-            raise ValueError(f"frac must be at least 0, not {self.frac!r}")
         if self.reading not in READINGS:
             raise ValueError(f"reading must be one of {', '.join(READINGS)}, not {self.reading!r}")
         object.__setattr__(self, "scale", Fraction(self.scale))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fxsim.integers import Array
+from fxsim.ops.common import check_int
 from fxsim.quantizers.codec import Codec, fractions, register
 from fxsim.quantizers.fields import Fields
 
@@ -58,6 +59,8 @@ class Powers(Codec, ABC):
             raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}, not {self.rounding!r}")
         if self.small not in SMALL:
             raise ValueError(f"small must be one of {', '.join(SMALL)}, not {self.small!r}")
+        check_int("low", self.low)
+        check_int("high", self.high)
         if self.low > self.high:
             raise ValueError(f"low must be at most high = {self.high!r}, not {self.low!r}")
         if self.high - self.low > 31:
@@ -121,8 +124,9 @@ class PowerOfTwo(Powers):
     def fit(cls, values: Any, powers: int, rounding: str = "linear", small: str = "zero") -> PowerOfTwo:
         """`powers` of them, the highest that which the greatest |value| is rounded to.
 
-        Raises ValueError for values without a number other than 0.
+        Raises ValueError for values without a number other than 0, and for less than one power.
         """
+        check_int("powers", powers, 1)
         high = _ROUND.get(rounding, linear)(_greatest(values))
         return cls(high - powers + 1, high, rounding, small)
 
@@ -157,7 +161,7 @@ class DeepShift(Powers):
     def __post_init__(self) -> None:
         if self.kind not in ("Q", "PS"):
             raise ValueError(f"kind must be Q or PS, not {self.kind!r}")
-        if not 2 <= self.b <= 6:
+        if not 2 <= check_int("b", self.b) <= 6:
             raise ValueError(f"b must lie in 2..6, not {self.b!r}")
         put = object.__setattr__
         put(self, "low", -((1 << self.b - 1) - (1 if self.kind == "Q" else 2)))
@@ -204,7 +208,7 @@ class INQ(Powers):
     small = "zero"
 
     def __post_init__(self) -> None:
-        if not 2 <= self.b <= 6:
+        if not 2 <= check_int("b", self.b) <= 6:
             raise ValueError(f"b must lie in 2..6, not {self.b!r}")
         object.__setattr__(self, "low", self.high + 1 - (1 << self.b - 2))
         self._prepare()

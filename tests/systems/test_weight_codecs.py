@@ -381,6 +381,12 @@ def test_fields_are_packed_from_the_lowest() -> None:
     want = [sum((0 if z else (1 - 2 * s) << n) for z, s, n in zip(*row, strict=True))
             for row in zip(zero.tolist(), sign.tolist(), shift.tolist(), strict=True)]  # fmt: skip
     assert form.raw(every).tolist() == want
+    reached = set(want)  # every integer that some fields stand for has a code
+    assert {n for n in range(-300, 300) if n in reached} == reached
+    assert form.raw(form.of(sorted(reached))).tolist() == sorted(reached)
+    three = Fields(3, 2)
+    reached = {sum(t) for t in itertools.product((0, 1, 2, 4, -1, -2, -4), repeat=3)}
+    assert three.raw(three.of(sorted(reached))).tolist() == sorted(reached)
     assert Fields(1, 0).of([1, -1, 0]).tolist() == [0, 1, 2]
     assert Fields(1, 61).raw(Fields(1, 61).of([-(1 << 61)])).tolist() == [-(1 << 61)]
     assert Fields(4, 62 // 4).raw(Fields(4, 15).of([-0x8421])).tolist() == [-0x8421]
@@ -430,11 +436,13 @@ def test_fields_are_packed_from_the_lowest() -> None:
         (lambda: FixedPoint.fit([1], axis=0, element=True), "axis must be None for a format of each element"),
         (lambda: FixedPoint.of(fxsim.SQ(2, 1)).raw([0, 4]), r"code at \(1,\) must lie in -4..3, not 4"),
         (lambda: Fields(0, 3), "terms must be at least 1, not 0"),
-        (lambda: Fields(1, -1), "most must be a shift of at least 0, not -1"),
+        (lambda: Fields(1, -1), "most must be at least 0, not -1"),
+        (lambda: Fields(1, 99), "most must be at most 62, not 99"),
+        (lambda: PowerOfTwo.fit([1], 0), "powers must be at least 1, not 0"),
         (lambda: Fields(2, 3, 17), r"bound must lie in 0..16 \(terms \* 2\*\*most\), not 17"),
         (lambda: Fields(20, 7), "codes of at most 62 bits, not 100"),
         (lambda: Fields(1, 3).of([3]), r"sums of 1 signed powers of two up to 2\*\*3, not 3 at \(0,\)"),
-        (lambda: Fields(2, 3).of([1, 16]), r"sums of 2 signed powers of two up to 2\*\*3, not 16 at \(1,\)"),
+        (lambda: Fields(2, 3).of([1, 17]), r"sums of 2 signed powers of two up to 2\*\*3, not 17 at \(1,\)"),
         (lambda: Fields(2, 3).pack([0], [0], [0]), r"fields must have 2 terms on their last axis, not"),
     ],
 )  # fmt: skip
@@ -446,5 +454,16 @@ def test_bad_input_is_named(call, message: str) -> None:
 def test_bad_types_are_named() -> None:
     with pytest.raises(TypeError, match=r"format must be a fxsim.Format, not 8"):
         FixedPoint.of(8)
+    for name, call in (
+        ("terms", lambda: KHot(1.5)),
+        ("N", lambda: KHot(1, 8.0)),
+        ("low", lambda: PowerOfTwo(-1.5, 0)),
+        ("b", lambda: DeepShift(3.0)),
+        ("table", lambda: APoT(4.0)),
+        ("width", lambda: FixedPoint.fit([1], 8.0)),
+        ("most", lambda: Fields(1, True)),
+    ):
+        with pytest.raises(TypeError, match=f"^{name} must be an integer, not "):
+            call()
     with pytest.raises(TypeError, match=r"cast must be a fxsim.ops.Cast, not 8"):
         FixedPoint(8)

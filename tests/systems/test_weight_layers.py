@@ -28,7 +28,7 @@ from fxsim.quantizers import INQ, APoT, Binary, DeepShift, FixedPoint, KHot, Pow
 from fxsim.quantizers.fields import Fields
 from fxsim.serialize import load, save
 from hls import compile_graphs
-from tests.agreement import readings
+from tests.agreement import machine_readings, readings
 
 RNG = np.random.default_rng(20261122)
 
@@ -407,6 +407,14 @@ def test_mac_over_time() -> None:
     assert np.array_equal(last, acc)
 
 
+def test_mac_over_time_in_hardware() -> None:
+    machine = shift_accumulator(SQ(8, 0), TWO, SQ(18, 0, overflow="SAT"))
+    rng = np.random.default_rng(9)
+    streams = [rng.integers(lo, hi, (250, 400)) for lo, hi in ((-128, 128), (0, 1 << TWO.bits))]
+    streams[0][0], streams[1][0] = -128, TWO.of([256])[0]  # saturates
+    machine_readings.check(machine, *streams, (rng.random((250, 400)) < 0.02).astype(np.int64))
+
+
 # A product that is rounded once, not term by term
 
 
@@ -474,6 +482,17 @@ BAD = [
 def test_bad_input_is_named(call, error, message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_padding_of_sides() -> None:
+    rest = ((4, 4), (3, 3), (1, 1), (1, 1))
+    assert linear.pads(2, *rest) == ((2, 2), (2, 2))
+    assert linear.pads((1, 2), *rest) == ((1, 2), (1, 2))
+    assert linear.pads(((1, 0), (0, 2)), *rest) == ((1, 0), (0, 2))
+    assert linear.pads([(1, 0), 2], *rest) == ((1, 2), (0, 2))
+    assert linear.pads("valid", *rest) == ((0, 0), (0, 0))
+    with pytest.raises(ValueError, match=r"padding must be an integer, two, or two pairs, not \(1, 2, 3\)"):
+        linear.pads((1, 2, 3), *rest)
 
 
 def test_same_padding_of_all_strides() -> None:
