@@ -8,9 +8,10 @@ import numpy as np
 
 from fxsim import Machine
 from fxsim.emulate import evaluate
-from fxsim.graph import Node
+from fxsim.graph import Graph, Node
 from fxsim.integers import Array, IntArray, exact
-from fxsim.trace import Builder, Tensor
+from fxsim.ops import Cast, Const
+from fxsim.trace import Builder, Tensor, maximum, minimum
 
 Result = tuple[list[Array], list[Array]]  # outputs (streams, time, *shape), final states (streams, *shape)
 
@@ -77,3 +78,28 @@ def parallel(machines: dict[str, Machine], name: str = "machines") -> Machine:
     out = [env[key, o] for key, m in machines.items() for o in m.step.outputs[m.states :]]
     init: list[IntArray] = [i for m in machines.values() for i in m.init]
     return Machine(tuple(init), b.finish([*new, *out]))
+
+
+def looped(graph: Graph) -> Machine:
+    """A machine of any graph: its first input is the state, the next one is made of its first output.
+
+    The elements of that output, as often as needed, are cast by wrapping, then clamped into the state's sets.
+    """
+    b = Builder(graph.name)
+    env: dict[Node, Tensor] = {}
+    for node, encoder in zip(graph.inputs, graph.encoders, strict=True):
+        env[node] = b.input(node.name, node.type, encoder)
+    for v in graph.values:
+        if v not in env:
+            env[v] = b.apply(v.op, *(env[a] for a in v.args))
+    state, source = graph.inputs[0].type, env[graph.outputs[0]]
+    places = np.arange(state.size).reshape(state.shape) % source.type.size
+    new = source.reshape(-1).take(places)
+    stride = np.where(state.is_constant, 0, state.stride)
+    width = np.maximum(state.width - stride, 1)
+    cast = Cast(IntArray(state.frac - stride), IntArray(width), IntArray(state.signed), "RND", "WRAP")
+    new = b.apply(cast, new)
+    ends = (b.apply(Const(IntArray(end), state.frac)) for end in (state.lo, state.hi))
+    new = minimum(maximum(new, next(ends)), next(ends))
+    start = np.where(state.is_constant, state.lo, state.hi)
+    return Machine((IntArray(start),), b.finish([new, *(env[o] for o in graph.outputs)]))

@@ -12,9 +12,11 @@ from amaranth.back.verilog import convert
 
 import fxsim
 import rtl
-from fxsim import SQ, UQ, Machine
+from fxsim import SQ, UQ, Machine, TensorType
 from rtl.bench import tools
 from rtl.bench.native import build
+from tests.agreement import machine_readings
+from tests.agreement.random_graphs import random_graph, stimulus
 
 STATE = SQ(8, 0, overflow="SAT")
 
@@ -134,3 +136,42 @@ def test_synthesis_keeps_the_state():
     """Register bits of the report are flip-flops of the device: nothing of the loop is optimised away."""
     found = rtl.synth.report(counter(), "ecp5", layers=False)
     assert found.synthesis.ff == found.registers == 4 + 8 + 2
+
+
+def wiring() -> Machine:
+    """States that are wires: swapped, delayed, held, cleared, unread, cut; of mixed types and strides."""
+    mixed = TensorType((3,), 1, np.array([-4, 5, 0]), np.array([3, 5, 12]), np.array([0, 0, 2]))
+    coarse = TensorType((), 0, np.array(-64), np.array(64), 3)
+
+    def step(a, b, line, held, cleared, unread, odd, big, cut, x):
+        new_line = fxsim.concat([x.reshape(1), line[:-1]])
+        new_odd = fxsim.concat([(odd[0] + x).cast(SQ(2, 1)).reshape(1), odd[1:]])
+        new_big = fxsim.minimum(fxsim.maximum((x.cast(SQ(4, 0)) << 3).cast(SQ(8, 0)), -64), 64)
+        states = b, a, new_line, held, cleared * 0, x, new_odd, new_big, (cut + (x >> 2)).cast(UQ(5, 3))
+        shown = a - b, line[-1], held, cleared, odd, big, big >> 3, (cut >> 2).cast(UQ(2, 0)), x
+        return *states, *shown
+
+    types = SQ(4, 0), SQ(4, 0), SQ(4, 0), UQ(3, 1), SQ(3, 0), SQ(4, 0), mixed, coarse, UQ(5, 3), SQ(4, 0)
+    shapes = [(), (), (5,), (2,), (), (), (3,), (), (), ()]
+    init = 3, -7, [1, 2, 3, 4, 5], [9, 15], -3, 0, [-1, 5, 8], 56, 77
+    return Machine(init, fxsim.trace(step, *types, shape=shapes, name="wiring"))
+
+
+@pytest.mark.parametrize("simulator", ["amaranth", "native"])
+def test_states_that_are_wires(simulator, rng):
+    x = rng.integers(-8, 8, (3, 40))
+    (difference, late, held, cleared, *_), _ = machine_readings.check(wiring(), x, simulator=simulator)
+    assert difference[0].tolist() == [10, -10] * 20 and cleared[0].tolist() == [-3] + [0] * 39
+    assert late[1, 5:].tolist() == x[1, :35].tolist() and np.all(held == [9, 15])
+
+
+@pytest.mark.parametrize(("first", "simulator"), [(0, "amaranth"), (5, "native")])
+def test_random_steps(first, simulator):
+    """Random graphs, each in a loop, side by side in one machine."""
+    graphs = {f"g{seed}": random_graph(seed) for seed in range(first, first + 6)}
+    machines = {k: machine_readings.looped(g) for k, g in graphs.items()}
+    inputs = []
+    for seed, g in enumerate(graphs.values()):
+        drawn = [stimulus(g, 60, seed + 100 * k) for k in range(2)]
+        inputs += [np.stack(pair) for pair in zip(*drawn, strict=True)][1:]
+    machine_readings.check(machine_readings.parallel(machines), *inputs, shape=(2, 60), simulator=simulator)
