@@ -95,7 +95,7 @@ class Powers(Codec, ABC):
 @register("power of two")
 @dataclass(frozen=True)
 class PowerOfTwo(Powers):
-    """value = 0 or +-2**e with low <= e <= high.
+    """value = 0 or +-2**e with low <= e <= high (Miyashita et al., arXiv 1603.01025).
 
     rounding  "linear": the nearest power of two, 1.5 * 2**k up; "log": e = round(log2 |v|), whose step is at
               sqrt(2) * 2**k (0.72 -> 1, where linear gives 0.5)
@@ -193,8 +193,7 @@ class INQ(Powers):
     n1 = floor(log2(4 * max|w| / 3)), n2 = n1 + 1 - 2**(b - 1) / 2. |w| < 2**n2 / 2 is 0; |w| in [1.5 *
     2**(k-1), 1.5 * 2**k) is 2**k; beyond, weights that grew while training are clamped to 2**n1.
 
-    A code here is a field {zero, sign, shift}, one bit longer than the paper's b - 1 for |code| and sign at
-    most. Raises ValueError for b outside 2..6.
+    A code is a field {zero, sign, shift} of b bits. Raises ValueError for b outside 2..6.
     """
 
     high: int

@@ -55,7 +55,7 @@ def _from_the_top(n: int) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-@pytest.mark.parametrize(("bits", "signed", "plain"), [(8, 3.11, 4), (12, 4.44, 6)])
+@pytest.mark.parametrize(("bits", "signed", "plain"), [(8, 3.11, 4), (12, 4.44, 6), (16, 5.78, 8)])
 def test_mean_number_of_digits(bits: int, signed: float, plain: int) -> None:
     counts = [len(digits.csd(n)) for n in range(1 << bits)]
     assert round(float(np.mean(counts)), 2) == signed
@@ -214,6 +214,7 @@ def test_inq_vectors() -> None:
     assert (codec.high, codec.low) == (0, -7)
     v = [0.9, 0.76, 0.74, -0.1, 0.0039, 0.00391, 17]
     assert codec.decode(codec.encode(v)).tolist() == [1, 1, 0.5, -0.125, 0, 0.0078125, 1]
+    assert [INQ(0, b).bits for b in range(2, 7)] == [2, 3, 4, 5, 6]
     assert codec.decode(codec.encode(0.75)) == 1 and INQ.fit([0.75]).high == 0 and INQ.fit([0.74]).high == -1
 
 

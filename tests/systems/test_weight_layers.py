@@ -11,6 +11,7 @@ import pytest
 
 import fxsim
 from fxsim import SQ, UQ, Graph, ops, trace
+from fxsim.cost import cost
 from fxsim.integers import IntArray
 from fxsim.layers import (
     conv2d,
@@ -340,10 +341,11 @@ def test_specification_of_the_cells() -> None:
     readings.check(cells(), [r[at] for r in cell_rows()], readings.specification)
 
 
-def test_no_multiplier_and_all_blocks(tmp_path) -> None:
+def test_blocks_survive_saving_and_have_a_cost(tmp_path) -> None:
     for graph in (cells(), layers(), images()):
         save(graph, tmp_path / "g.fxs")
         again = load(tmp_path / "g.fxs")
+        assert cost(graph).total.luts > 0
         assert again == graph and [b.kind for b in again.blocks] == [b.kind for b in graph.blocks]
     assert [b.kind for b in cells().blocks] == [*["shift_product"] * 5, "decode_fields", "shift_product"]
     kinds = {b.kind for b in (*layers().blocks, *images().blocks)}
