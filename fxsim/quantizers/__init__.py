@@ -1,5 +1,6 @@
 """Number systems as codecs: real values to integer codes, and codes to the exact values they stand for."""
 
+from fxsim.quantizers.affine import Affine, AffinePerChannel
 from fxsim.quantizers.apot import APoT
 from fxsim.quantizers.binary import Binary
 from fxsim.quantizers.codec import Codec, describe, names, register
@@ -15,7 +16,7 @@ from fxsim.quantizers.thermometer import Thermometer, TwoBit
 from fxsim.quantizers.two_four import TwoFour
 
 __all__ = [
-    "APoT", "Binary", "Codec", "DeepShift", "FewBit", "FixedPoint", "INQ", "KHot", "PowerExponent",
-    "PowerOfTwo", "SharedExponent", "SmallFloat", "Ternary", "Thermometer", "TwoBit", "TwoFour", "describe",
-    "names", "register",
+    "INQ", "APoT", "Affine", "AffinePerChannel", "Binary", "Codec", "DeepShift", "FewBit", "FixedPoint",
+    "KHot", "PowerExponent", "PowerOfTwo", "SharedExponent", "SmallFloat", "Ternary", "Thermometer",
+    "TwoBit", "TwoFour", "describe", "names", "register",
 ]  # fmt: skip
