@@ -18,7 +18,7 @@ TERNARY = (0, 0, 1, -1)
 """What two bits of a register mean: a zero in half of the cases."""
 
 
-def ternary(shape: tuple[int, ...], lfsr: Lfsr | None = None) -> Array:
+def ternary_planes(shape: tuple[int, ...], lfsr: Lfsr | None = None) -> Array:
     """Entries of `TERNARY` by draws of two bits, row by row; a row of zeros is drawn again."""
     register = lfsr or Lfsr()
     state, rows = register.seed, np.zeros((prod(shape[:-1]), shape[-1]), np.int64)
@@ -30,7 +30,7 @@ def ternary(shape: tuple[int, ...], lfsr: Lfsr | None = None) -> Array:
 
 
 @dataclass(frozen=True)
-class Encoding:
+class Muvera:
     """Fixed-dimensional encodings (Dhulipala et al., arXiv 2405.19504) of token vectors in `format`.
 
     In each of R repetitions, k hyperplanes g with entries in {-1, 0, 1} (in the paper normal ones) put a
@@ -47,7 +47,7 @@ class Encoding:
 
     Choices: the cluster's number is plain binary (the authors' code has a Gray code: a renaming, the same for
     queries and documents); sums, not means, wait in the state; a mean is the quotient toward zero with
-    `Encoding.mean_bits` fraction bits below those of the projected tokens. The scale of P, the final
+    `Muvera.mean_bits` fraction bits below those of the projected tokens. The scale of P, the final
     projection and 1 / R are not in the hardware.
 
     Raises ValueError that names what is wrong with planes, projection or tokens.

@@ -8,9 +8,9 @@ import pytest
 import fxsim
 from fxsim import SQ, UQ
 from fxsim.layers.lfsr import Lfsr
-from fxsim.layers.muvera import Encoding, score, ternary
+from fxsim.layers.muvera import Muvera, score, ternary_planes
 
-WORKED = Encoding(SQ(5, 0), [[[1, -1], [0, 1]]], tokens=4, mean_bits=1)
+WORKED = Muvera(SQ(5, 0), [[[1, -1], [0, 1]]], tokens=4, mean_bits=1)
 TOKENS = np.array([[3, 1], [2, -4], [5, -2], [1, 6]])
 
 
@@ -61,8 +61,8 @@ def test_worked_clusters():
 
 @pytest.mark.parametrize("inner", [None, 2, 4])
 def test_random_sets(inner, rng):
-    projection = None if inner is None else ternary((3, inner, 5), Lfsr(seed=0xBEEF))
-    encoding = Encoding(SQ(2, 3), ternary((3, 3, 5)), projection, tokens=12, mean_bits=3)
+    projection = None if inner is None else ternary_planes((3, inner, 5), Lfsr(seed=0xBEEF))
+    encoding = Muvera(SQ(2, 3), ternary_planes((3, 3, 5)), projection, tokens=12, mean_bits=3)
     tokens = rng.integers(-16, 16, (6, 12, 5))
     tokens[0] = 0  # on every plane, so in cluster 0
     for document, machine in ((False, encoding.query()), (True, encoding.document())):
@@ -73,7 +73,9 @@ def test_random_sets(inner, rng):
 
 
 def test_unsigned_tokens(rng):
-    encoding = Encoding(UQ(4, 0), ternary((2, 2, 3)), ternary((2, 2, 3), Lfsr(seed=0xBEEF)), tokens=9)
+    encoding = Muvera(
+        UQ(4, 0), ternary_planes((2, 2, 3)), ternary_planes((2, 2, 3), Lfsr(seed=0xBEEF)), tokens=9
+    )
     tokens = rng.integers(0, 16, (1, 9, 3))
     tokens[0, 4:] = 15
     for document, machine in ((False, encoding.query()), (True, encoding.document())):
@@ -82,7 +84,7 @@ def test_unsigned_tokens(rng):
 
 
 def test_sums_are_wide_enough_for_the_tokens_and_saturate_beyond():
-    encoding = Encoding(SQ(3, 0), [[[1, 0]]], tokens=5)
+    encoding = Muvera(SQ(3, 0), [[[1, 0]]], tokens=5)
     worst = np.full((1, 40, 2), -4)
     (sums,), _ = encoding.query().run_raw(worst)
     assert sums[0, 4, 0, 0].tolist() == [-20, -20] and sums[0, -1, 0, 0].tolist() == [-32, -32]
@@ -91,17 +93,17 @@ def test_sums_are_wide_enough_for_the_tokens_and_saturate_beyond():
 
 
 def test_ternary_entries_have_no_empty_row_and_halve_to_zero():
-    planes = ternary((50, 4, 64))
+    planes = ternary_planes((50, 4, 64))
     assert planes.any(-1).all() and abs((planes == 0).mean() - 0.5) < 0.01
     assert abs(planes.mean()) < 0.01
-    assert ternary((1, 1, 2), Lfsr(seed=4)).any()  # two draws of zeros first
+    assert ternary_planes((1, 1, 2), Lfsr(seed=4)).any()  # two draws of zeros first
 
 
 def test_a_set_scores_best_against_itself():
     """What the encoding is for: of 12 documents, each as a query finds itself."""
     rng = np.random.default_rng(2)
     tokens = rng.integers(-16, 16, (12, 8, 6))
-    encoding = Encoding(SQ(2, 3), ternary((8, 2, 6)), tokens=8)
+    encoding = Muvera(SQ(2, 3), ternary_planes((8, 2, 6)), tokens=8)
     (q,), _ = encoding.query().run_raw(tokens)
     (d,), _ = encoding.document().run_raw(tokens)
     scores = q[:, -1].reshape(12, -1) @ d[:, -1].reshape(12, -1).T
@@ -110,14 +112,14 @@ def test_a_set_scores_best_against_itself():
 
 def test_bad_parameters_are_named():
     with pytest.raises(ValueError, match=r"planes must have three axes .* not shape \(2, 2\)"):
-        Encoding(SQ(3, 0), [[1, 0], [0, 1]])
+        Muvera(SQ(3, 0), [[1, 0], [0, 1]])
     with pytest.raises(ValueError, match="planes must have entries in -1, 0, 1, not 2"):
-        Encoding(SQ(3, 0), [[[2, 0]]])
+        Muvera(SQ(3, 0), [[[2, 0]]])
     with pytest.raises(ValueError, match=r"planes must have an entry that is not 0 .* zeros at \(0, 1\)"):
-        Encoding(SQ(3, 0), [[[1, 0], [0, 0]]])
+        Muvera(SQ(3, 0), [[[1, 0], [0, 0]]])
     with pytest.raises(ValueError, match="projection must have the 1 repetitions and 2 elements of planes"):
-        Encoding(SQ(3, 0), [[[1, 0]]], [[[1, 0, 1]]])
+        Muvera(SQ(3, 0), [[[1, 0]]], [[[1, 0, 1]]])
     with pytest.raises(ValueError, match="planes must be at most 8 a repetition"):
-        Encoding(SQ(3, 0), np.ones((1, 9, 2), int))
+        Muvera(SQ(3, 0), np.ones((1, 9, 2), int))
     with pytest.raises(ValueError, match="tokens must be a positive integer, not 0"):
-        Encoding(SQ(3, 0), [[[1, 0]]], tokens=0)
+        Muvera(SQ(3, 0), [[[1, 0]]], tokens=0)

@@ -7,7 +7,7 @@ import numpy as np
 from fxsim import SQ, Format, Machine
 from fxsim.layers.error_feedback import econtrol, error_feedback
 from fxsim.layers.lfsr import Lfsr
-from fxsim.layers.muvera import Encoding, ternary
+from fxsim.layers.muvera import Muvera, ternary_planes
 from fxsim.layers.spsa import Spsa, descend, gaussian_bound, likelihood_regret, weighted_squares
 from fxsim.layers.stochastic import stochastic_rounder
 from tests.agreement import machine_readings
@@ -19,7 +19,7 @@ def saturating(int_bits: int, frac: int, rounding: str = "TRN") -> Format:
 
 DECODER = np.array([[1, 0.5], [-0.5, 1], [0.25, 0.25], [1, -1]])
 ENCODER = np.array([[6, -3, 1, 5], [3, 8, 2, -4]]) / 16
-ENCODING = Encoding(SQ(3, 2), ternary((2, 2, 3)), ternary((2, 2, 3), Lfsr(seed=0xBEEF)))
+ENCODING = Muvera(SQ(3, 2), ternary_planes((2, 2, 3)), ternary_planes((2, 2, 3), Lfsr(seed=0xBEEF)))
 MACHINES: dict[str, Machine] = {
     "round": stochastic_rounder(SQ(6, 4), saturating(4, 0), (2, 3)),
     "slow": stochastic_rounder(SQ(4, 9), saturating(3, 1), (2,), Lfsr("lfsr32", 7), steps=3),
