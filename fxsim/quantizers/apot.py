@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -90,11 +91,12 @@ class APoT(Codec):
         """Codes sign << table | indices into the sets."""
         values = fractions(values)
         known = levels(self.table).tolist()
+        middles = [Fraction(a + b, 2) for a, b in pairwise(known)]
         code_of = dict(zip(_magnitudes(self.table), range(1 << self.table), strict=True))
         out = np.empty(values.shape, np.int64)
         for i, v in np.ndenumerate(values):
             u = (v - self.mean) / self.scale
-            level = min(known, key=lambda m, u=u: (abs(abs(u) - m), -m))  # type: ignore[misc]
+            level = known[bisect_right(middles, abs(u))]
             out[i] = code_of[level] | (u < 0 and level > 0) << self.table
         return out
 
