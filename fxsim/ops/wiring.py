@@ -122,7 +122,8 @@ class Gather(Wiring):
             raise TypeError(f"indices of Gather must lie in 0..{a.shape[axis] - 1}, not {i.min()}..{i.max()}")
 
     def place(self, a: Array, ndim: int, fill: object = 0) -> Array:
-        return np.take(a, self.indices.array, axis=a.ndim - ndim + self.axis % ndim)
+        taken = np.take(a, self.indices.array, axis=a.ndim - ndim + self.axis % ndim)
+        return np.asarray(taken, a.dtype)  # one element of an object array comes bare
 
 
 @dataclass(frozen=True)

@@ -82,3 +82,10 @@ def test_argmax_of_many_elements_keeps_every_index_that_can_win() -> None:
                 if all(hi[i, j] > lo[k, j] if k < i else hi[i, j] >= lo[k, j] for k in range(5) if k != i)
             ]
             assert (out.lo[j], out.hi[j]) == (wins[0], wins[-1])
+
+
+def test_one_element_of_a_wide_tensor_is_taken() -> None:
+    """Codes beyond 62 bits are Python integers, which NumPy's take gives without an array around them."""
+    wide = fxsim.trace(lambda x: (x.take(np.array(2)), x[[1, 0]]), SQ(70, 0), shape=(3,))
+    one, two = wide.run_raw(np.array([[1, 2, 1 << 68]], object))
+    assert wide.outputs[0].type.shape == () and (one.tolist(), two.tolist()) == ([1 << 68], [[2, 1]])
