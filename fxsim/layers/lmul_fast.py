@@ -34,9 +34,10 @@ def lmul_matmul_raw(x: Any, w: Any, unit: LMul) -> Array:
 
     Three ways, the first that is exact for these codes:
 
-    1. m <= 4, no product can underflow or saturate (the least and greatest operands decide), and the sums
-       stay below 2**53: the product is 2**(Ex + Ey) * G[Mx, My] with one small matrix G for the mantissas
-       and their carry, so that 2**m matrix products, laid side by side, are one BLAS product;
+    1. m <= 4, no product can underflow or saturate (the least and greatest operands decide), and a float
+       holds the sums: the product is 2**(Ex + Ey) * G[Mx, My] with one small matrix G for the mantissas and
+       their carry, so that 2**m matrix products, laid side by side, are one BLAS product, in float32 up to
+       2**24 and in float64 up to 2**53, over parts of K where all of K could pass that;
     2. two codes of at most 20 bits: a table of all products, gathered;
     3. the integer formula, one k at a time, in Python integers beyond 62 bits.
 
@@ -75,22 +76,25 @@ def _as_products(x: Array, w: Array, unit: LMul) -> Array | None:
     carried = i[:, None] + i + unit.bonus
     mantissas = ((carried & (one - 1)) + one) << (carried >> m)
     largest = int(mantissas.max()) << (most_x >> m) - base_x + (most_w >> m) - base_w
-    bound = largest * x.shape[1]
-    if bound >= 1 << 53:
+    if largest * x.shape[1] >= 1 << INT64_BITS or largest >= 1 << 53:
         return None
-    dtype = np.float32 if bound < 1 << 24 else np.float64
+    # float32 holds integers up to 2**24 and is the faster by more than the cuts of K cost.
+    dtype, exact_bits = (np.float32, 24) if largest << 4 < 1 << 24 else (np.float64, 53)
+    step = ((1 << exact_bits) - 1) // largest
     scaled_x = _scaled(x > mask, used_x, (size_x >> m) - base_x, dtype)
     scaled_w = _scaled(w > mask, used_w, (size_w >> m) - base_w, dtype)
     # One column of x for every mantissa it may have: (rows, K, 2**m) by (K, 2**m, N).
     spread = np.zeros((*x.shape, one), dtype)
     np.put_along_axis(spread, (x & (one - 1))[..., None], scaled_x[..., None], -1)
-    table = mantissas.astype(dtype)[w & (one - 1)] * scaled_w[..., None]
-    inner = x.shape[1] * one
-    total = spread.reshape(len(x), inner) @ table.transpose(0, 2, 1).reshape(inner, w.shape[1])
+    columns = mantissas.astype(dtype)[:, w & (one - 1)] * scaled_w
+    table = columns.transpose(1, 0, 2).reshape(-1, w.shape[1])
+    rows = spread.reshape(len(x), -1)
+    total = np.zeros((len(x), w.shape[1]), np.int64)
+    for k in range(0, x.shape[1] * one, step * one):
+        total += (rows[:, k : k + step * one] @ table[k : k + step * one]).astype(np.int64)
     shift = base_x + base_w - f.bias - unit.least
     # Every term is an integer at the products' frac, so a right shift loses nothing.
-    integers = total.astype(np.int64)
-    return shift_left(integers, shift) if shift >= 0 else integers >> -shift
+    return shift_left(total, shift) if shift >= 0 else total >> -shift
 
 
 def _scaled(negative: Array, used: Array, power: Array, dtype: Any) -> Array:

@@ -183,7 +183,16 @@ def test_each_way_of_the_fast_sums_is_taken(rng):
     assert way(e4m3, 0, 8).tolist() == [[0, 0]] * 4  # all zeros
     assert way(e4m3, 3 << 3, 11 << 3) is None or way(e4m3, 1 << 3, 11 << 3) is None  # underflow
     assert way(e4m3, 5 << 3, 14 << 3, 200) is None  # saturation
-    assert way(SmallFloat(8, 3), 64 << 3, 126 << 3, 200) is None  # beyond 2**53
+    assert way(SmallFloat(8, 3), 64 << 3, 126 << 3, 200) is None  # a product beyond 2**53
+    for low, high in ((90, 110), (95, 105)):  # sums beyond one float64, and beyond one float32: parts of K
+        f, k = SmallFloat(8, 3), 3000
+        x, w = (rng.integers(low << 3, high << 3, s) for s in ((2, k), (k, 2)))
+        unit = LMul(f, least=50)
+        got = lmul_fast._as_products(x, w, unit)
+        assert got.tolist() == lmul_fast._summed(x, w, unit).tolist()
+        x, w = np.full((1, k), (high << 3) - 1), np.full((k, 1), (high << 3) - 1)
+        got = lmul_fast._as_products(x, w, unit)
+        assert got.tolist() == [[k * int(lmul_product_raw(x[0, 0], w[0, 0], unit))]]
     assert way(SmallFloat(5, 5), 10 << 5, 18 << 5) is None  # too many mantissas
 
 
