@@ -39,6 +39,7 @@ from fxsim.layers.shared_exponent import (
     shared_renormalise,
     shared_value,
 )
+from fxsim.layers.shared_mac import shared_mac
 from fxsim.layers.shift_mac import (
     decode_fields,
     shift_accumulate,
@@ -66,7 +67,7 @@ __all__ = [
     "likelihood_regret", "lmul_adder", "lmul_code", "lmul_dot", "lmul_matmul",
     "lmul_matmul_raw", "lmul_product", "lmul_product_raw", "log2", "max_pool", "post_conv",
     "power_decode", "power_encode", "power_matmul", "prelu", "reciprocal", "relu", "requantize", "rsqrt",
-    "shared_add", "shared_matmul", "shared_multiply", "shared_quantize", "shared_renormalise",
+    "shared_add", "shared_mac", "shared_matmul", "shared_multiply", "shared_quantize", "shared_renormalise",
     "shared_value", "shift_accumulate", "shift_accumulator", "shift_dot", "shift_matmul",
     "shift_matmul_raw", "shift_product", "shortcut", "sigmoid", "sign_bits", "slope_code",
     "slope_product", "slope_shift", "small_float_decode", "small_float_encode", "sparse_dot",
