@@ -391,6 +391,17 @@ def test_a_format_for_each_channel() -> None:
     assert np.array_equal(y.run_raw(raw), raw * np.array([1 << 2, 5]))
 
 
+def test_exact_steps_grow_by_the_rules_of_the_field() -> None:
+    """add: max of the integer bits, max of the fraction bits, and one; mul: the sums of both."""
+    graph = trace(
+        lambda a, b: (elementwise.shortcut(a, b), elementwise.batch_norm(a, -4, 0, gain_format=SQ(3, 1))),
+        SQ(3, 5), SQ(5, 2), shape=(2,),
+    )  # fmt: skip
+    total, product = (o.type for o in graph.outputs)
+    assert (total.max_width, total.frac) == (5 + 5 + 1, 5)
+    assert (product.max_width, product.frac) == (8 + 4, 5 + 1)
+
+
 # Sums over time
 
 
