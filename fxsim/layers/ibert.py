@@ -156,7 +156,7 @@ class IntSoftmax:
 
     In the source the 16 bits are those of a running maximum; here they are fixed. Lost: the floors, each at
     most one step, the 16 bits, and what IntExp says. Raises ValueError as IntExp does, and for bits outside
-    1..16. Source: Kim et al., arXiv 2101.01321, algorithm 3.
+    1..16. Source: Kim et al., arXiv 2101.01321.
     """
 
     scale: Fraction

@@ -61,7 +61,7 @@ class IntLayerNorm:
     factor_bits  31 in the source; fewer make the product of two variables narrower
 
     Lost: `shift` bits of the squares, and the floors of root, quotient and half. Raises ValueError for a size
-    below 1, a negative shift, factor_bits below 2. Source: Kim et al., arXiv 2101.01321, algorithm 4.
+    below 1, a negative shift, factor_bits below 2. Source: Kim et al., arXiv 2101.01321.
     """
 
     size: int

@@ -26,7 +26,9 @@ class Reduced:
               interpolated, and the fraction bits that its values have (by default 2 more than the result
               has, or than its width where it is shifted left)
 
-    `facts` holds error, monotonicity and Lipschitz constant over all codes of `source`.
+    `facts` holds error, monotonicity and Lipschitz constant over all codes of `source`. Lost: the error in
+    `facts`, and values beyond `out`. Raises TypeError for what is no format, ValueError for a source of one
+    bit, of a negative frac or with a sign where there is none, and what `FunctionUnit` refuses.
     """
 
     source: Format
