@@ -183,6 +183,11 @@ def test_every_output_in_hardware(graph, raw, reading):
     readings.check(graph, raw, reading)
 
 
+def test_the_specification_agrees(graph, raw):
+    rows = np.random.default_rng(0).integers(0, 100_000, 8)
+    readings.check(graph, [r[rows] for r in raw], readings.specification)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

@@ -218,6 +218,13 @@ def test_the_graph_quantizes_as_the_codec(rng):
             assert (codec.exponent, codec.encode(row / 2**16).tolist()) == (e, m.tolist())
 
 
+@pytest.mark.parametrize("which", ["small", "large"])
+def test_the_specification_agrees(which):
+    raw = stimulus(which, 2000)
+    rows = np.random.default_rng(0).integers(0, 2000, 8)
+    readings.check(GRAPHS[which](), [r[rows] for r in raw], readings.specification)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
