@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from fxsim import SQ, Format, Machine
+import fxsim
+from fxsim import SQ, UQ, Format, Machine
 from fxsim.layers.error_feedback import econtrol, error_feedback
 from fxsim.layers.lfsr import Lfsr
 from fxsim.layers.muvera import Muvera, ternary_planes
 from fxsim.layers.spsa import Spsa, descend, gaussian_bound, likelihood_regret, weighted_squares
-from fxsim.layers.stochastic import stochastic_rounder
-from tests.agreement import machine_readings
+from fxsim.layers.stochastic import stochastic_cast, stochastic_rounder
+from tests.agreement import machine_readings, readings
+from tests.agreement.random_graphs import merged
 
 
 def saturating(int_bits: int, frac: int, rounding: str = "TRN") -> Format:
@@ -49,6 +51,31 @@ def stimulus(machine: Machine, streams: int, time: int) -> list[np.ndarray]:
         x[4] = rng.choice([lo, hi], x[4].shape)
         inputs.append(x)
     return inputs
+
+
+def test_small_steps_for_every_operand():
+    """Rounding, registers and the plain carry as graphs, for all codes of their inputs and states."""
+    source, targets = SQ(4, 6), (SQ(4, 2), saturating(2, 2), SQ(3, 2, overflow="SAT_ZERO"))
+
+    def rounded(x, r):
+        return tuple(stochastic_cast(x, r, fmt) for fmt in targets)
+
+    def stepped(s8, s16):
+        return Lfsr("lfsr8", 1).step(s8, 3), Lfsr().step(s16), Lfsr().step(s16, 16)
+
+    graphs = [
+        fxsim.trace(rounded, source, UQ(4, 0)),
+        fxsim.trace(stepped, UQ(8, 0), UQ(16, 0)),
+        error_feedback(SQ(4, 4), SQ(6, 0, rounding="RND")).step,
+    ]
+    graph = merged(graphs, "small_steps")
+    code = np.arange(1 << 16)
+    raw = [
+        (code & 1023) - 512, code >> 10 & 15, code & 255, code, (code & 31) - 16, (code >> 5 & 255) - 128,
+    ]  # fmt: skip
+    assert [(n.type.bounds[0], n.type.bounds[1]) for n in graph.inputs] == [(r.min(), r.max()) for r in raw]
+    for reading in (readings.emulator, readings.cpp, readings.verilator):
+        readings.check(graph, raw, reading)
 
 
 def test_every_reading_gives_the_same_integers():
