@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,8 @@ def lmul_matmul_raw(x: Any, w: Any, unit: LMul) -> Array:
     a, b = _codes(x, unit), _codes(w, unit)
     if not a.ndim or b.ndim != 2 or a.shape[-1] != b.shape[0]:
         raise ValueError(f"x and w must have shapes (..., K) and (K, N), not {a.shape} and {b.shape}")
-    lead, rows = a.shape[:-1], a.reshape(-1, a.shape[-1])
+    lead = a.shape[:-1]
+    rows = a.reshape(math.prod(lead), a.shape[-1])  # -1 for the rows would fail for K = 0
     out = _as_products(rows, b, unit)
     if out is None:
         out = _summed(rows, b, unit)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fxsim.integers import Array, exact, to_object
 from fxsim.ops.common import check_int
 from fxsim.quantizers.codec import Codec, code_array, fractions, register
+from fxsim.quantizers.shared_exponent import largest_magnitude
 
 DENOMINATOR = 100
 """Greatest denominator of an exponent: thresholds and levels are roots of that order, taken exactly."""
@@ -70,15 +71,12 @@ class PowerExponent(Codec):
         The error is the sum of (x - x')**2 in float64, with levels before the rounding of the table.
         Raises ValueError where all values are 0 or there are none.
         """
-        exact_values = fractions(values)
-        maximum = max((abs(v) for v in exact_values.ravel()), default=Fraction(0))
-        if not maximum:
-            raise ValueError("values must hold one that is not 0, not a zero block: it has no maximum")
+        maximum = largest_magnitude(values)
         if exponent is None:
             if not 2 <= check_int("bits", bits) <= 16:
                 raise ValueError(f"bits must be in 2..16, not {bits}")
             n = (1 << (bits - 1)) - 1
-            share = np.array([float(abs(v) / maximum) for v in exact_values.ravel()])
+            share = np.abs(np.asarray(values, np.float64).ravel() / float(maximum))
             grid = [Fraction(k, 100) for k in range(30, 101)]
             losses = [_loss(share, n, float(a)) for a in grid]
             exponent = grid[int(np.argmin(losses))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -46,9 +47,7 @@ class SharedExponent(Codec):
         check_bits(bits)
         if not 0 <= check_int("headroom", headroom) <= bits - 2:
             raise ValueError(f"headroom must be in 0..{bits - 2}, not {headroom}")
-        largest = max((abs(v) for v in fractions(values).ravel()), default=0)
-        if not largest:
-            raise ValueError("values must hold one that is not 0, not a zero block: it has no exponent")
+        largest = largest_magnitude(values)
         power = largest.numerator.bit_length() - largest.denominator.bit_length()
         power -= largest < 2**power if power >= 0 else largest * 2**-power < 1
         return cls(power - (bits - 2) + headroom, bits)
@@ -60,10 +59,10 @@ class SharedExponent(Codec):
 
     def encode(self, values: Any) -> Array:
         a = np.asarray(values)
-        if a.dtype == np.float64 and np.all(np.isfinite(a)) and abs(self.exponent) < 900:
+        if a.dtype in (np.float32, np.float64) and np.all(np.isfinite(a)) and abs(self.exponent) < 900:
             # A power of two changes no bit of a float64 but in the range of its subnormals, which are 0 here.
             with np.errstate(over="ignore", under="ignore"):  # infinity saturates
-                scaled = np.rint(np.ldexp(a, -self.exponent))
+                scaled = np.rint(np.ldexp(a.astype(np.float64), -self.exponent))
             return np.asarray(np.clip(scaled, -self.largest, self.largest), np.int64)
         up, down = 2 ** max(-self.exponent, 0), 2 ** max(self.exponent, 0)
         exact_values = fractions(values)
@@ -72,6 +71,18 @@ class SharedExponent(Codec):
 
     def raw(self, codes: Any) -> Array:
         return shift_left(code_array(codes, -self.largest, self.largest), max(self.exponent, 0))
+
+
+def largest_magnitude(values: Any) -> Fraction:
+    """max|x|, exact. Raises ValueError where that is 0, or nothing at all."""
+    a = np.asarray(values)
+    if a.dtype.kind == "f" and a.dtype.itemsize <= 8 and np.all(np.isfinite(a)):
+        largest = Fraction(float(np.max(np.abs(a), initial=0)))
+    else:
+        largest = max((abs(v) for v in fractions(values).ravel()), default=Fraction(0))
+    if not largest:
+        raise ValueError("values must hold one that is not 0, not a zero block: it has no greatest magnitude")
+    return largest
 
 
 def check_bits(bits: int) -> int:

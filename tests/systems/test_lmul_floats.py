@@ -170,6 +170,18 @@ def test_fast_sums_are_the_graphs(f, l, low, high, rng):
     assert constant.run_raw(x).tolist() == want.tolist()
 
 
+@pytest.mark.parametrize("f", [TINY, SmallFloat(5, 5)])
+def test_sums_of_nothing(f):
+    def shape(x, w):
+        out = lmul_matmul_raw(np.zeros(x, np.int64), np.zeros(w, np.int64), LMul(f))
+        assert not out.any()
+        return out.shape
+
+    assert [shape((2, 0), (0, 3)), shape((0, 2), (2, 3)), shape((2,), (2, 0)), shape((2, 4, 2), (2, 3))] == [
+        (2, 3), (0, 3), (0,), (2, 4, 3),
+    ]  # fmt: skip
+
+
 def test_each_way_of_the_fast_sums_is_taken(rng):
     from fxsim.layers import lmul_fast
 

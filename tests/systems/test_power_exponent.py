@@ -63,6 +63,12 @@ def test_worked_errors_of_gaussian_weights(bits, best, error, uniform):
     assert 1.035 < rmse(0.5) / rmse(best) < 1.065
 
 
+def test_a_fit_of_any_numbers():
+    w = np.float32(np.random.default_rng(1).standard_normal(300))
+    assert PowerExponent.fit(w) == PowerExponent.fit([Fraction(float(v)) for v in w])
+    assert PowerExponent.fit([3, -4], exponent=1).maximum == 4
+
+
 def test_two_bits_gain_nothing():
     assert PowerExponent.fit(np.random.default_rng(2).standard_normal(5_000), 2).exponent == 1
 

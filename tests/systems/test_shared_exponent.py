@@ -67,6 +67,8 @@ def test_worked_block():
     assert codec.encode([Fraction(v) for v in VALUES]).tolist() == CODES
     assert codec.decode(CODES).tolist() == [c / 2**14 for c in CODES]
     assert SharedExponent.fit(VALUES, headroom=2).exponent == -12
+    assert SharedExponent.fit(np.float32(VALUES)) == SharedExponent.fit(list(map(Fraction, VALUES))) == codec
+    assert codec.encode(np.float32(VALUES)).tolist() == CODES
     graph = fxsim.trace(lambda x: shared_quantize(x), SQ(4, 30, rounding="RND"), shape=(5,))
     mantissa, exponent = graph.run_raw(np.rint(np.array(VALUES) * 2**30).astype(np.int64))
     assert (mantissa.tolist(), exponent) == (CODES, -14)
