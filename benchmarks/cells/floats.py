@@ -1,4 +1,4 @@
-"""Multiplier cells of L-Mul and of power-law codes, as graphs for synthesis: two codes in, a product out."""
+"""Multiplier cells of L-Mul, power-law codes and shared exponents, as graphs: two codes in, a product out."""
 
 from __future__ import annotations
 
@@ -39,6 +39,13 @@ def power(unit: str, name: str) -> Callable[[], fxsim.Graph]:
     return graph
 
 
+def shared(bits: int, name: str) -> Callable[[], fxsim.Graph]:
+    """As `lmul`, for symmetric mantissas: the plain signed product, since exponents are added once a block."""
+    most = (1 << (bits - 1)) - 1
+    kind = fxsim.TensorType((), 0, -most, most)
+    return lambda: fxsim.trace(lambda x, w: x * w, kind, kind, name=name)
+
+
 CELLS = {
     "L-Mul bf16 with specials": lmul(lmul_code, "bf16", "lmul_bf16"),
     "L-Mul bf16 raw adder": lmul(lmul_adder, "bf16", "lmul_bf16_raw"),
@@ -47,8 +54,16 @@ CELLS = {
     "L-Mul e4m3 to fixed point": lmul(lmul_product, "e4m3", "lmul_e4m3_fixed"),
     "power exponent 4 bits, decoded": power("decode", "power_decode"),
     "power exponent 4 bits, squared": power("square", "power_square"),
+    "shared exponent 8 bits": shared(8, "shared_8"),
+    "shared exponent 16 bits": shared(16, "shared_16"),
 }
 """Name of a row of the LUT table -> function that builds the graph of the cell."""
 
-BARS = {"L-Mul bf16 with specials": 54, "L-Mul bf16 raw adder": 30, "L-Mul e4m3 raw adder": 14}
+BARS = {
+    "L-Mul bf16 with specials": 54,
+    "L-Mul bf16 raw adder": 30,
+    "L-Mul e4m3 raw adder": 14,
+    "shared exponent 8 bits": 134,
+    "shared exponent 16 bits": 614,
+}
 """Most LUTs that a cell may take."""
