@@ -40,7 +40,7 @@ def power(unit: str, name: str) -> Callable[[], fxsim.Graph]:
 
 
 def shared(bits: int, name: str) -> Callable[[], fxsim.Graph]:
-    """As `lmul`, for symmetric mantissas: the plain signed product, since exponents are added once a block."""
+    """As `lmul`, for symmetric mantissas: the plain signed product; exponents are added once a block."""
     most = (1 << (bits - 1)) - 1
     kind = fxsim.TensorType((), 0, -most, most)
     return lambda: fxsim.trace(lambda x, w: x * w, kind, kind, name=name)
