@@ -55,7 +55,7 @@ SYSTEMS: dict[str, Callable[[np.ndarray], tuple[Codec | None, np.ndarray]]] = {
     "ternary (TWN)": lambda w: (Ternary.twn(w), w),
     "ternary (BitNet)": lambda w: (Ternary.bitnet(w), w),
     "binary": lambda w: (Binary.fit(w), w),
-    "2:4 sparse, 4 bits": lambda w: (None, two_four.prune(w.T).T),
+    "2:4 sparse, 4 bits": lambda w: (None, two_four.prune(w)),
 }
 """Name -> (codec, values it encodes) of a weight matrix (inputs, outputs); None: the values as they are."""
 
