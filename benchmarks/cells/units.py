@@ -34,9 +34,9 @@ def _standard(label: str) -> Callable[[], fxsim.Graph]:
 
 
 def softmax() -> fxsim.Graph:
-    """Ten 8-bit logits to 8-bit probabilities."""
-    unit = Softmax(fxsim.SQ(4, 4), 10, fxsim.UQ(0, 8))
-    return fxsim.trace(unit, unit.source, shape=(10,), name="softmax_10")
+    """Four 8-bit logits to 8-bit probabilities."""
+    unit = Softmax(fxsim.SQ(4, 4), 4, fxsim.UQ(0, 8))
+    return fxsim.trace(unit, unit.source, shape=(4,), name="softmax_4")
 
 
 def int_exp() -> fxsim.Graph:
@@ -60,7 +60,7 @@ CELLS: dict[str, Callable[[], fxsim.Graph]] = {
     "requantize 32 -> 8 bit, 8-bit multiplier": _requantizer("requantize_8", Dyadic.of(0.0037, 8)),
     "requantize 32 -> 8 bit, 16-bit multiplier": _requantizer("requantize_16", Dyadic.of(0.0037, 16)),
     **{label: _standard(label) for label in STANDARD},
-    "softmax 10 x 8 bit": softmax,
+    "softmax 4 x 8 bit": softmax,
     "integer exp 8 bit": int_exp,
     "integer GELU 8 bit": int_gelu,
     "integer square root 16 bit": square_root,

@@ -10,12 +10,14 @@ import numpy as np
 
 from fxsim.formats import Format, Overflow, Rounding
 from fxsim.layers.facts import measure
+from fxsim.layers.function_unit import FunctionUnit
 from fxsim.layers.leading_one import Exp2, Reciprocal
 from fxsim.layers.references import enclosures
 from fxsim.trace import Tensor, minimum, trace
 from fxsim.types import TensorType
 
 BASES = ("e", "2")
+DIRECT_BITS = 8  # of an operand: a table of all its distances is the smallest unit
 # log2 e to 64 bits, far beyond any factor that is taken from it; it is irrational.
 _LOG2_E = Fraction(26613026195688644983, 1 << 64)
 
@@ -24,10 +26,14 @@ _LOG2_E = Fraction(26613026195688644983, 1 << 64)
 class Softmax:
     """p_k = b**x_k / sum_j b**x_j over the last axis of K elements, b = e or 2, in the format `out`.
 
+    By `exp2`, for wide operands:
+
         z_k = max x - x_k                            exact, >= 0
         u_k = round(z_k * log2 b) at `index_frac`    log2 e in `index_frac` + 4 bits; b = 2 needs neither
         e_k = 2**-u_k                                one Exp2 for all k, `exp_frac` fraction bits
         p_k = round(e_k * (1 / sum_j e_j))           one Reciprocal; K partial-product units
+
+    or `direct`, for operands of 8 bits or fewer: e_k = b**-z_k is one table of all z, correctly rounded.
 
     source      format of the x_k
     size        K
@@ -38,7 +44,7 @@ class Softmax:
                 for the segments, whose error is then about 1/16 LSB
 
     `bound` is a proven bound of |p_k - softmax_k| in LSB. Lost: what `bound` says; the p_k need not add up to
-    1 exactly. A larger x_k never has the smaller p_k where `exp.facts` is monotone.
+    1 exactly.
     Source: the form of Stevens et al., arXiv 2103.09301.
     """
 
@@ -49,6 +55,7 @@ class Softmax:
     exp_frac: int | None = None
     index_frac: int | None = None
     low_bits: int | None = None
+    direct: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("source", "out"):
@@ -62,6 +69,8 @@ class Softmax:
             raise ValueError(f"out of Softmax must have fraction bits, not {self.out}")
         put = object.__setattr__
         put(self, "out", self.out.replace(rounding=Rounding.RND, overflow=Overflow.SAT, saturation_bits=0))
+        if self.direct is None:
+            put(self, "direct", self.source.width <= DIRECT_BITS)
         if self.exp_frac is None:
             put(self, "exp_frac", self.out.frac + 2 + (self.size - 1).bit_length())
         if self.base == "2":
@@ -87,9 +96,13 @@ class Softmax:
         unit = 1 << (self._fracs[1] + 4)
         return Fraction(round(_LOG2_E * unit), unit)
 
+    @property
+    def _function(self) -> str:
+        return "exp_negative" if self.base == "e" else "exp2_negative"
+
     @cached_property
     def exp(self) -> Exp2:
-        """2**u for u <= 0."""
+        """2**u for u <= 0; its `out` is that of a direct table too."""
         frac, index = self._fracs
         # Beyond 2**-(frac + 2) every power rounds to 0: larger distances saturate there.
         whole = max((frac + 2).bit_length(), 1)
@@ -113,8 +126,10 @@ class Softmax:
         LSB. d and r are those of all z and all sums, by enumeration.
         """
         lo, hi = 0, self.source.hi - self.source.lo
-        frac, name = self.source.frac, "exp_negative" if self.base == "e" else "exp2_negative"
-        d = measure(self._power, lo, hi, frac, self.exp.out, enclosures(name, lo, hi, frac)).max_error
+        frac = self.source.frac
+        d = measure(
+            self._power, lo, hi, frac, self.exp.out, enclosures(self._function, lo, hi, frac)
+        ).max_error
         one = TensorType((), frac, np.asarray(0), np.asarray(0), 0)
         first = int(trace(self._power, one, name="unit").run_raw(np.array([0]))[0])
         unit, unit_frac = self.reciprocal, self._fracs[0]
@@ -127,6 +142,9 @@ class Softmax:
 
     def _power(self, z: Tensor) -> Tensor:
         """b**-z, at most 1, which proves the sum to be at most K."""
+        if self.direct:
+            most = self.source.hi - self.source.lo
+            return FunctionUnit(self._function, 0, most, self.source.frac, self.exp.out)(z)
         source = self.exp.source
         u = -(z * self.log2_base)
         nearest = source.replace(rounding=Rounding.RND, overflow=Overflow.SAT)
@@ -142,6 +160,7 @@ class Softmax:
         params = {
             "source": str(self.source), "size": self.size, "out": str(self.out), "base": self.base,
             "exp_frac": self.exp_frac, "index_frac": self.index_frac, "low_bits": self.low_bits,
+            "direct": self.direct,
         }  # fmt: skip
         keep = (*x.shape[:-1], 1)
         with x.builder.block("softmax", name, [x], params) as outputs:

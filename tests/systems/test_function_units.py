@@ -151,8 +151,10 @@ def test_parts_of_segments():
 
 SOFT = (
     Softmax(SQ(3, 2), 3, UQ(0, 8)),
-    Softmax(SQ(3, 3), 4, UQ(1, 7), base="2"),
-    Softmax(SQ(2, 2), 2, UQ(1, 8)),
+    Softmax(SQ(3, 3), 4, UQ(1, 7), base="2", direct=False),
+    Softmax(SQ(3, 3), 4, UQ(0, 8), base="2"),
+    Softmax(SQ(2, 2), 2, UQ(1, 8), direct=False),
+    Softmax(SQ(5, 5), 5, UQ(0, 8)),
 )
 
 
@@ -165,7 +167,7 @@ def softmax_error(unit, x):
     return np.abs(got - want).max()
 
 
-@pytest.mark.parametrize("unit", SOFT, ids=lambda u: f"{u.size}_{u.base}")
+@pytest.mark.parametrize("unit", SOFT, ids=lambda u: f"{u.size}_{u.base}_{u.direct}")
 def test_softmax_is_within_its_bound(unit):
     s = unit.source
     if unit.size == 2:
@@ -194,7 +196,7 @@ def every_unit(s8, s12, u8, u12, x, pair):
         wide = "12" in name
         t = (s12 if wide else s8) if signed else (u12 if wide else u8)
         outs.append(unit(t >> (frac - t.frac), name.replace(" ", "_").replace(",", "")))
-    return (*outs, SOFT[0](x, "soft_e"), SOFT[2](pair, "soft_pair"))
+    return (*outs, SOFT[0](x, "soft_e"), SOFT[3](pair, "soft_pair"))
 
 
 @pytest.fixture(scope="module")
