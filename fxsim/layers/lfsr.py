@@ -16,7 +16,7 @@ POLYNOMIALS: dict[str, tuple[int, ...]] = {
     "lfsr8": (8, 6, 5, 4),
     "lfsr16": (16, 14, 13, 11),
     "lfsr24": (24, 23, 22, 17),
-    "lfsr32": (32, 22, 2, 1),
+    "lfsr32": (32, 31, 30, 10),
 }
 """Exponents of primitive polynomials, the constant 1 left out: x^16 + x^14 + x^13 + x^11 + 1 is lfsr16."""
 
