@@ -32,7 +32,9 @@ from fxsim.quantizers import (
     DeepShift,
     FixedPoint,
     KHot,
+    PowerExponent,
     PowerOfTwo,
+    SharedExponent,
     Ternary,
     two_four,
 )
@@ -52,6 +54,10 @@ SYSTEMS: dict[str, Callable[[np.ndarray], tuple[Codec | None, np.ndarray]]] = {
     "truncated 1-hot": lambda w: (KHot.fit(w, 1, 4, "truncated"), w),
     "APoT, 3 bits": lambda w: (APoT.fit(w, 2), w),
     "APoT, 4 bits": lambda w: (APoT.fit(w, 3), w),
+    "shared exponent, 4 bits": lambda w: (SharedExponent.fit(w, 4), w),
+    "shared exponent, 3 bits": lambda w: (SharedExponent.fit(w, 3), w),
+    "power exponent 1/2, 4 bits": lambda w: (PowerExponent.fit(w, 4, 0.5), w),
+    "power exponent 1/2, 3 bits": lambda w: (PowerExponent.fit(w, 3, 0.5), w),
     "ternary (TWN)": lambda w: (Ternary.twn(w), w),
     "ternary (BitNet)": lambda w: (Ternary.bitnet(w), w),
     "binary": lambda w: (Binary.fit(w), w),
@@ -142,7 +148,7 @@ def main() -> int:
             row = rows[-1]
             cells = f"{row['LUT']:7}{row['FF']:7}" if args.luts else ""
             print(
-                f"{name:22}{100 * row['accuracy']:7.1f} %{row['adders']:7} adders{row['latency']:4} cycles"
+                f"{name:28}{100 * row['accuracy']:7.1f} %{row['adders']:7} adders{row['latency']:4} cycles"
                 f"{cells}  {row['native']}" + (", cocotb too" if "cocotb" in row else ""), flush=True
             )  # fmt: skip
     if args.json:

@@ -103,7 +103,9 @@ def fractions(values: Any) -> Array:
     for i, v in np.ndenumerate(a):
         if not isinstance(v, (int, float, Fraction, np.integer, np.floating, np.bool_)) or v != v:
             raise TypeError(f"values must be real numbers, not {v!r} at index {i}")
-        out[i] = Fraction(int(v)) if isinstance(v, (np.integer, np.bool_)) else Fraction(v)  # type: ignore[arg-type]
+        # NumPy's floats of other widths are no rational numbers, but know their ratio.
+        whole = isinstance(v, (int, np.integer, np.bool_))
+        out[i] = Fraction(int(v)) if whole else Fraction(*v.as_integer_ratio())  # type: ignore[union-attr]
     return out
 
 

@@ -19,7 +19,7 @@ DENOMINATOR = 100
 """Greatest denominator of an exponent: thresholds and levels are roots of that order, taken exactly."""
 
 
-@register("power_exponent")
+@register("power exponent")
 @dataclass(frozen=True)
 class PowerExponent(Codec):
     """value = maximum * sgn(q) * (|q| / n)**(1/a), n = 2**(bits - 1) - 1, codes q in -n..n.

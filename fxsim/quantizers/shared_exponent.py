@@ -13,7 +13,7 @@ from fxsim.ops.common import check_int
 from fxsim.quantizers.codec import Codec, code_array, fractions, register
 
 
-@register("shared_exponent")
+@register("shared exponent")
 @dataclass(frozen=True)
 class SharedExponent(Codec):
     """value = code * 2**exponent, codes signed and symmetric: |code| <= 2**(bits - 1) - 1.

@@ -22,7 +22,7 @@ NAMED = {
 """Exponent bits, mantissa bits and greatest finite magnitude code of the usual formats."""
 
 
-@register("small_float")
+@register("small float")
 @dataclass(frozen=True)
 class SmallFloat(Codec):
     """value = (-1)**sign * (1 + M / 2**m) * 2**(E - bias), bias = 2**(e-1) - 1; 0 where E = 0.

@@ -55,3 +55,13 @@ def test_bad_values_are_named(halves):
         halves().encode([1j])
     with pytest.raises(ValueError, match=r"codes must lie in 0..15, not 16 at \(2,\)"):
         halves().raw([0, 1, 16])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8, np.uint64, bool])
+def test_every_dtype_is_exact(dtype):
+    values = np.array([1, 0], dtype)
+    assert fractions(values).tolist() == [1, 0]
+    if np.dtype(dtype).kind == "f":
+        third = dtype(1) / dtype(3)
+        assert fractions(np.array([third])).tolist() == [Fraction(float(third))]
+    assert fractions([Fraction(1, 3), 2, 0.5]).tolist() == [Fraction(1, 3), 2, Fraction(1, 2)]

@@ -250,5 +250,5 @@ def test_bad_operands_are_named():
 
 
 def test_the_codec_is_known_by_name():
-    assert "small_float" in quantizers.names()
-    assert "no subnormals" in quantizers.describe("small_float")
+    assert "small float" in quantizers.names()
+    assert "no subnormals" in quantizers.describe("small float")

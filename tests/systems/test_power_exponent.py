@@ -248,4 +248,4 @@ def test_bad_operands_are_named():
 
 
 def test_the_codec_is_known_by_name():
-    assert "Codes that training has moved" in quantizers.describe("power_exponent")
+    assert "Codes that training has moved" in quantizers.describe("power exponent")

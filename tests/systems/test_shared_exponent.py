@@ -264,4 +264,4 @@ def test_bad_operands_are_named():
 
 
 def test_the_codec_is_known_by_name():
-    assert "E_max - (bits - 2)" in quantizers.describe("shared_exponent")
+    assert "E_max - (bits - 2)" in quantizers.describe("shared exponent")
