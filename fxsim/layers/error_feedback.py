@@ -69,7 +69,7 @@ def econtrol(
     residual, estimate   formats of e and h: e' and h' are cast to them, and what they do not hold is lost;
                          a receiver that adds the messages up must do it in the format of h
 
-    Source: Gao, Islamov, Stich, arXiv 2311.05645, Algorithm 1, with the compressor Q and eta = 2**-shift.
+    Source: Gao, Islamov, Stich, arXiv 2311.05645, with the compressor Q and eta = 2**-shift.
     Raises ValueError for a negative shift, a residual coarser than x, h or y, or an estimate coarser than y.
     """
     if isinstance(shift, bool) or not isinstance(shift, (int, np.integer)) or shift < 0:
