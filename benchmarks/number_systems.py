@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import math
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -32,13 +34,24 @@ ROWS = 100_000  # operands per timed call of the emulator
 MORE = 16  # bits of a sum beyond the product
 
 
-def cells() -> dict[str, tuple[Graph, int | None]]:
-    """Name -> (graph, most LUTs that it may take, None: any), in the order of the files."""
+class Cell(NamedTuple):
+    """graph; the most LUTs that it may take; the real function that it computes, and whether its error is
+    relative."""
+
+    graph: Graph
+    bar: int | None
+    real: Callable[..., np.ndarray] | None
+    relative: bool
+
+
+def cells() -> dict[str, Cell]:
+    """In the order of the files."""
     found = {}
     for name in MODULES:
         module = importlib.import_module(f"cells.{name}")
-        bars = getattr(module, "BARS", {})
-        found |= {cell: (build(), bars.get(cell)) for cell, build in module.CELLS.items()}
+        bars, real, relative = (getattr(module, k, {}) for k in ("BARS", "REAL", "RELATIVE"))
+        for cell, build in module.CELLS.items():
+            found[cell] = Cell(build(), bars.get(cell), real.get(cell), cell in relative)
     return found
 
 
@@ -64,13 +77,40 @@ def mac(graph: Graph) -> Graph:
     return builder.finish([(made[graph.outputs[0]] + total).cast(wide)])
 
 
+def operands(graph: Graph) -> list[np.ndarray]:
+    """All of them where they are at most 2**16, else `ROWS` random ones: raw."""
+    ends = [node.type.bounds for node in graph.inputs]
+    count = math.prod(hi - lo + 1 for lo, hi in ends)
+    if count <= 1 << 16 and all(not node.type.shape for node in graph.inputs):
+        grid = np.meshgrid(*(np.arange(lo, hi + 1) for lo, hi in ends), indexing="ij")
+        return [g.ravel() for g in grid]
+    return _random(graph)
+
+
+def _random(graph: Graph) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    ends = [(*node.type.bounds, node.type.shape) for node in graph.inputs]
+    return [rng.integers(lo, hi + 1, size=(ROWS, *shape)) for lo, hi, shape in ends]
+
+
+def worst(cell: Cell) -> str:
+    """The largest error against the real function within the output's range, in LSB or relative; no NaN."""
+    assert cell.real is not None
+    raw = operands(cell.graph)
+    out = cell.graph.outputs[0].type
+    values = np.asarray(cell.graph.run_raw(*raw)) * 2.0**-out.frac
+    inputs = [r * 2.0**-node.type.frac for r, node in zip(raw, cell.graph.inputs, strict=True)]
+    lo, hi = (end * 2.0**-out.frac for end in out.bounds)
+    real = np.clip(cell.real(*inputs), lo, hi)
+    error = np.abs(values - real)
+    if cell.relative:
+        return f"{100 * np.nanmax(error / np.abs(real)):.3g} %"
+    return f"{np.nanmax(error) * 2.0**out.frac:.3g} LSB"
+
+
 def speed(graph: Graph) -> float:
     """Cells per second of the emulator, on `ROWS` random operands, the median of five."""
-    rng = np.random.default_rng(0)
-    raw = []
-    for node in graph.inputs:
-        lo, hi = node.type.bounds
-        raw.append(rng.integers(lo, hi + 1, size=(ROWS, *node.type.shape)))
+    raw = _random(graph)
     seconds = []
     for _ in range(6):
         start = time.process_time()
@@ -79,8 +119,11 @@ def speed(graph: Graph) -> float:
     return ROWS / statistics.median(seconds[1:])
 
 
-def measure(name: str, graph: Graph, bar: int | None, wire: int, clock: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"cell": name, "LUT": luts(graph) - wire, "bar": bar, "cells/s": speed(graph)}
+def measure(name: str, cell: Cell, wire: int, clock: bool) -> dict[str, Any]:
+    graph = cell.graph
+    row: dict[str, Any] = {"cell": name, "LUT": luts(graph) - wire, "bar": cell.bar, "cells/s": speed(graph)}
+    if cell.real is not None:
+        row["worst error"] = worst(cell)
     if clock:
         whole = mac(graph)
         core = rtl.build(whole, max_depth_per_stage=4)
@@ -102,7 +145,7 @@ def main() -> int:
     wire = luts(fxsim.trace(lambda x: x, fxsim.SQ(8, 0), name="wire"))
     rows = []
     for name in args.cells or known:
-        rows.append(measure(name, *known[name], wire, args.clock))
+        rows.append(measure(name, known[name], wire, args.clock))
         if not args.json:
             print("  ".join(f"{k} {_text(v)}" for k, v in rows[-1].items() if v is not None), flush=True)
     if args.json:

@@ -103,8 +103,9 @@ def page(cells: list[dict[str, Any]], digits: list[dict[str, Any]]) -> str:
         f"| {s.choose} |" for s in SYSTEMS
     )  # fmt: skip
     cell = table(cells, {
-        "cell": lambda r: str(r["cell"]),
+        "cell": lambda r: str(r["cell"]).replace("|", "\\|"),
         "LUTs (7-series)": lambda r: str(r["LUT"]),
+        "worst error": lambda r: str(r.get("worst error", "")),
         "MAC, LUTs (ecp5)": lambda r: str(r.get("MAC LUT (ecp5)", "")),
         "MAC, MHz (ecp5)": lambda r: f"{r['MAC MHz (ecp5)']:.0f}" if "MAC MHz (ecp5)" in r else "",
         "emulator, million cells/s": lambda r: f"{r['cells/s'] / 1e6:.1f}",

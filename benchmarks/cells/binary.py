@@ -98,3 +98,6 @@ CELLS = {
 
 BARS = {"8-bit |x - w|": 16, "64-bit XNOR-popcount": 139}
 """Most LUTs of a cell by `synth_xilinx -nodsp -flatten`: what a plain description takes."""
+
+REAL = {"8-bit |x - w|": lambda x, w: np.abs(x - w)}
+"""Name of a row -> the real function of the operands' values that the cell computes."""

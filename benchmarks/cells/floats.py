@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 import fxsim
 from fxsim.layers.lmul import LMul, lmul_adder, lmul_code, lmul_product
 from fxsim.layers.power_exponent import power_matmul
@@ -67,3 +69,31 @@ BARS = {
     "shared exponent 16 bits": 614,
 }
 """Most LUTs that a cell may take."""
+
+
+def _e4m3(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The product of two codes' values; NaN where the format has no such code, or the product underflows."""
+    form = SmallFloat.named("e4m3")
+    values = []
+    for code in (x.astype(np.int64), w.astype(np.int64)):
+        known = (code & 0x7F) <= form.largest
+        values.append(np.where(known, form.decode(np.where(known, code, 0)), np.nan))
+    product = values[0] * values[1]
+    inside = (np.abs(product) >= 2.0**-6) & (np.abs(product) <= 448)
+    return np.where(inside, product, np.nan)
+
+
+def _power(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Of codes with a = 1/2, in units of 1 / 49**2."""
+    return np.sign(x * w) * (x * w) ** 2
+
+
+REAL = {
+    "L-Mul e4m3 to fixed point": _e4m3,
+    "power exponent 4 bits, squared": _power,
+    "shared exponent 8 bits": lambda x, w: x * w,
+}
+"""Name of a row -> the real function of the operands' values that the cell computes."""
+
+RELATIVE = {"L-Mul e4m3 to fixed point"}
+"""Rows whose worst error is that of the value, not in LSB."""

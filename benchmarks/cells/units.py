@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
+
+import numpy as np
 
 import fxsim
 from fxsim.layers import Dyadic, IntExp, IntGelu, Softmax, integer_sqrt, requantize
@@ -69,3 +72,17 @@ CELLS: dict[str, Callable[[], fxsim.Graph]] = {
 
 BARS = {"requantize 32 -> 8 bit, power of two": 19}
 """Most LUTs that a cell may take."""
+
+
+def _gelu(x: np.ndarray) -> np.ndarray:
+    return np.array([v / 2 * (1 + math.erf(v / math.sqrt(2))) for v in x])
+
+
+_FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)), "tanh": np.tanh, "gelu": _gelu, "exp2": np.exp2,
+}  # fmt: skip
+
+REAL: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    label: _FUNCTIONS[label.split()[0]] for label in STANDARD if label.split()[0] in _FUNCTIONS
+}
+"""Name of a row -> the real function of the operands' values that the cell computes."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import numpy as np
+
 import fxsim
 from fxsim.layers import decode_fields, shift_accumulator, shift_product
 from fxsim.quantizers import APoT, KHot
@@ -66,3 +70,11 @@ CELLS = {
 
 BARS = {"power of two, runtime": 44, "2-hot, runtime": 79}
 """Most LUTs that a cell may take."""
+
+
+def _field(terms: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    return lambda x, code: x * Fields(terms, 7).raw(code.astype(np.int64))
+
+
+REAL = {"power of two, runtime": _field(1), "2-hot, runtime": _field(2), "3-hot, runtime": _field(3)}
+"""Name of a row -> the real function of the operands' values that the cell computes."""
