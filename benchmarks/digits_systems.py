@@ -24,6 +24,7 @@ import rtl
 from fxsim import ops
 from fxsim.data import digits_model, digits_samples
 from fxsim.graph import Graph, Node, Value
+from fxsim.layers import LMul, lmul_matmul, small_float_encode
 from fxsim.quantizers import (
     INQ,
     APoT,
@@ -35,6 +36,7 @@ from fxsim.quantizers import (
     PowerExponent,
     PowerOfTwo,
     SharedExponent,
+    SmallFloat,
     Ternary,
     two_four,
 )
@@ -43,27 +45,8 @@ from fxsim.trace import Builder, Tensor, maximum
 SCALE_BITS = 8  # significant bits of a scale in hardware
 COCOTB = ("power of two", "signed 2-hot", "ternary (TWN)")  # simulated in cocotb as well
 
-SYSTEMS: dict[str, Callable[[np.ndarray], tuple[Codec | None, np.ndarray]]] = {
-    "as trained, 4 bits": lambda w: (None, w),
-    "fixed point, 3 bits": lambda w: (FixedPoint.fit(w, 3, rounding="RND_CONV"), w),
-    "power of two": lambda w: (PowerOfTwo.fit(w, 4), w),
-    "power of two, log": lambda w: (PowerOfTwo.fit(w, 4, "log"), w),
-    "DeepShift-Q, 4 bits": lambda w: (DeepShift(4), w),
-    "INQ, 4 bits": lambda w: (INQ.fit(w, 4), w),
-    "signed 2-hot": lambda w: (KHot.fit(w, 2, 4), w),
-    "truncated 1-hot": lambda w: (KHot.fit(w, 1, 4, "truncated"), w),
-    "APoT, 3 bits": lambda w: (APoT.fit(w, 2), w),
-    "APoT, 4 bits": lambda w: (APoT.fit(w, 3), w),
-    "shared exponent, 4 bits": lambda w: (SharedExponent.fit(w, 4), w),
-    "shared exponent, 3 bits": lambda w: (SharedExponent.fit(w, 3), w),
-    "power exponent 1/2, 4 bits": lambda w: (PowerExponent.fit(w, 4, 0.5), w),
-    "power exponent 1/2, 3 bits": lambda w: (PowerExponent.fit(w, 3, 0.5), w),
-    "ternary (TWN)": lambda w: (Ternary.twn(w), w),
-    "ternary (BitNet)": lambda w: (Ternary.bitnet(w), w),
-    "binary": lambda w: (Binary.fit(w), w),
-    "2:4 sparse, 4 bits": lambda w: (None, two_four.prune(w)),
-}
-"""Name -> (codec, values it encodes) of a weight matrix (inputs, outputs); None: the values as they are."""
+Product = Callable[[Tensor, np.ndarray], Tensor]
+"""x @ weights, the real weights (inputs, outputs) in some system."""
 
 
 def significant(scale: Fraction, bits: int = SCALE_BITS) -> Fraction:
@@ -72,16 +55,49 @@ def significant(scale: Fraction, bits: int = SCALE_BITS) -> Fraction:
     return round(scale / unit) * unit
 
 
-def product(x: Tensor, weights: np.ndarray, system: Callable[..., Any]) -> Tensor:
-    """x @ weights in the system, times its scale."""
-    codec, values = system(weights)
-    if codec is None:
-        return x @ values
-    y = x @ (codec.quantize(values) / 2.0**codec.frac)
-    return y if codec.scale == 1 else y * float(significant(codec.scale))
+def coded(codec_of: Callable[[np.ndarray], Codec]) -> Product:
+    """The product with what the codec makes of the weights, times its scale."""
+
+    def product(x: Tensor, weights: np.ndarray) -> Tensor:
+        codec = codec_of(weights)
+        y = x @ (codec.quantize(weights) / 2.0**codec.frac)
+        return y if codec.scale == 1 else y * float(significant(codec.scale))
+
+    return product
 
 
-def requantized(graph: Graph, system: Callable[..., Any], name: str) -> Graph:
+def l_mul(x: Tensor, weights: np.ndarray) -> Tensor:
+    """Activations and weights as e4m3 codes, their L-Mul products summed exactly."""
+    form = SmallFloat.named("e4m3")
+    codes = x.builder.constant(form.encode(weights))
+    return lmul_matmul(small_float_encode(x, form), codes, LMul(form))
+
+
+SYSTEMS: dict[str, Product] = {
+    "as trained, 4 bits": lambda x, w: x @ w,
+    "fixed point, 3 bits": coded(lambda w: FixedPoint.fit(w, 3, rounding="RND_CONV")),
+    "power of two": coded(lambda w: PowerOfTwo.fit(w, 4)),
+    "power of two, log": coded(lambda w: PowerOfTwo.fit(w, 4, "log")),
+    "DeepShift-Q, 4 bits": coded(lambda w: DeepShift(4)),
+    "INQ, 4 bits": coded(lambda w: INQ.fit(w, 4)),
+    "signed 2-hot": coded(lambda w: KHot.fit(w, 2, 4)),
+    "truncated 1-hot": coded(lambda w: KHot.fit(w, 1, 4, "truncated")),
+    "APoT, 3 bits": coded(lambda w: APoT.fit(w, 2)),
+    "APoT, 4 bits": coded(lambda w: APoT.fit(w, 3)),
+    "shared exponent, 4 bits": coded(lambda w: SharedExponent.fit(w, 4)),
+    "shared exponent, 3 bits": coded(lambda w: SharedExponent.fit(w, 3)),
+    "power exponent 1/2, 4 bits": coded(lambda w: PowerExponent.fit(w, 4, 0.5)),
+    "power exponent 1/2, 3 bits": coded(lambda w: PowerExponent.fit(w, 3, 0.5)),
+    "ternary (TWN)": coded(Ternary.twn),
+    "ternary (BitNet)": coded(Ternary.bitnet),
+    "binary": coded(Binary.fit),
+    "2:4 sparse, 4 bits": lambda x, w: x @ two_four.prune(w),
+    "L-Mul e4m3": l_mul,
+}
+"""Name -> how the layers multiply by their weights."""
+
+
+def requantized(graph: Graph, product: Product, name: str) -> Graph:
     """The graph with other weights: the same values and casts, each sum of its own width."""
     builder = Builder(name)
     made: dict[Node, Tensor] = {}
@@ -89,16 +105,16 @@ def requantized(graph: Graph, system: Callable[..., Any], name: str) -> Graph:
         made[node] = builder.input(node.name, node.type, encoder)
     for node in graph.values:
         if isinstance(node, Value):
-            made[node] = _value(builder, node, [made[a] for a in node.args], system)
+            made[node] = _value(builder, node, [made[a] for a in node.args], product)
     return builder.finish([made[n] for n in graph.outputs], graph.output_names, graph.output_affines)
 
 
-def _value(builder: Builder, node: Value, args: list[Tensor], system: Callable[..., Any]) -> Tensor:
+def _value(builder: Builder, node: Value, args: list[Tensor], product: Product) -> Tensor:
     match node.op:
         case ops.MatMul():
             weights = node.args[1]
             assert isinstance(weights, Value) and isinstance(weights.op, ops.Const)
-            return product(args[0], weights.op.raw.array / 2.0**weights.op.frac, system)
+            return product(args[0], weights.op.raw.array / 2.0**weights.op.frac)
         case ops.Shift():  # it only aligned two points, which are others now
             return args[0]
         case ops.Add():

@@ -59,6 +59,19 @@ SYSTEMS = (
     System("DeepShift", "Networks that were trained as shifts and signs.", _codec(q.DeepShift(4))),
     System("INQ", "Networks quantized step by step while training.", _codec(q.INQ.fit(WEIGHTS))),
     System(
+        "shared exponent", "Dynamic fixed point: integers of a tensor with one exponent.",
+        _codec(q.SharedExponent.fit(WEIGHTS, 4)),
+    ),
+    System(
+        "power exponent", "Long-tailed weights in 3 or 4 bits; decoded before the sum.",
+        _codec(q.PowerExponent.fit(WEIGHTS, 4, 0.5)),
+    ),
+    System(
+        "small float", "Both operands vary over a wide range: the codes of L-Mul.",
+        _codec(q.SmallFloat(4, 1)),
+    ),
+    System("two-bit", "FracBNN's activations: two signs, (2m + l) / 3.", _codec(q.TwoBit())),
+    System(
         "ternary", "Two bits a weight and no product at all; networks trained for it.",
         _codec(q.Ternary.twn(WEIGHTS)),
     ),
