@@ -98,7 +98,9 @@ def picture(system: System, folder: Path) -> str:
     axes.spines[["top", "right"]].set_visible(False)
     name = f"number-system-{system.name.replace(' ', '-').lower()}.svg"
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / name, bbox_inches="tight", metadata={"Date": None})
+    figure.savefig(
+        folder / name, bbox_inches="tight", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    )
     pyplot.close(figure)
     return name
 
