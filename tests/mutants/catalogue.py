@@ -12,6 +12,8 @@ LOWER = ("tests/rtl/test_lower.py",)
 CODES = ("tests/rtl/test_lower_codes.py",)
 CORE = ("tests/rtl/test_core.py",)
 HLS = ("tests/hls/test_ops.py",)
+MACHINE = ("tests/rtl/test_machine_core.py",)
+LMUL = ("tests/systems/test_lmul_floats.py",)
 PLANNED = ("tests/emulate/test_planned.py",)
 
 
@@ -181,5 +183,15 @@ MUTANTS = (
         "wrap_sign_in_cpp", "hls/include/fx_ops.h",
         "return bool(wrapped[W - 1]) == above ? wrapped", "return bool(wrapped[W - 1]) != above ? wrapped",
         HLS, "C++ complements the wrong codes of WRAP_SM",
+    ),
+    Mutant(
+        "initial_state_of_the_first_lane", "rtl/state.py",
+        "self.init >> net.params[0] - self.start &", "self.init &",
+        MACHINE, "every state register starts as the first one does",
+    ),
+    Mutant(
+        "underflow_kept", "fxsim/layers/lmul.py",
+        "kept & (total >= (unit.least << m) - origin)", "kept",
+        LMUL, "a product below the least exponent is no zero",
     ),
 )  # fmt: skip
