@@ -99,5 +99,15 @@ CELLS = {
 BARS = {"8-bit |x - w|": 16, "64-bit XNOR-popcount": 139}
 """Most LUTs of a cell by `synth_xilinx -nodsp -flatten`: what a plain description takes."""
 
-REAL = {"8-bit |x - w|": lambda x, w: np.abs(x - w)}
+
+def _selected(x: np.ndarray, nibble: np.ndarray) -> np.ndarray:
+    codes = nibble.astype(np.int64)
+    return np.take_along_axis(x, np.concatenate([codes & 3, codes >> 2], axis=-1), axis=-1)
+
+
+REAL = {
+    "8-bit |x - w|": lambda x, w: np.abs(x - w),
+    "64-bit XNOR-popcount": lambda x, w: (x == w).sum(axis=-1),
+    "2:4 gather of 8-bit inputs": _selected,
+}
 """Name of a row -> the real function of the operands' values that the cell computes."""

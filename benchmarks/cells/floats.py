@@ -89,6 +89,7 @@ def _power(x: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 REAL = {
+    "power exponent 4 bits, decoded": _power,
     "L-Mul e4m3 to fixed point": _e4m3,
     "power exponent 4 bits, squared": _power,
     "shared exponent 8 bits": lambda x, w: x * w,

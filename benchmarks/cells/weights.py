@@ -76,5 +76,15 @@ def _field(terms: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     return lambda x, code: x * Fields(terms, 7).raw(code.astype(np.int64))
 
 
-REAL = {"power of two, runtime": _field(1), "2-hot, runtime": _field(2), "3-hot, runtime": _field(3)}
+def _additive(x: np.ndarray, code: np.ndarray) -> np.ndarray:
+    return x * APoT(4).raw(code.astype(np.int64))
+
+
+REAL = {
+    "power of two, runtime": _field(1),
+    "2-hot, runtime": _field(2),
+    "3-hot, runtime": _field(3),
+    "APoT 4b, runtime": _additive,
+    "ternary, runtime": lambda x, code: x * Fields(1, 0).raw(code.astype(np.int64)),
+}
 """Name of a row -> the real function of the operands' values that the cell computes."""
