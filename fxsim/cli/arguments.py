@@ -50,25 +50,21 @@ def natural(text: str) -> int:
 
 def effort(text: str) -> str | float:
     """Of a search: "fast", "best", or seconds."""
-    if text in ("fast", "best"):
-        return text
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be fast, best or a positive number of seconds, not {text!r}")
-    return value
+    return text if text in ("fast", "best") else _real(text, "fast, best or a positive number of seconds")
 
 
 def frequency(text: str) -> float:
     """Of a clock, MHz."""
+    return _real(text, "a positive number of MHz")
+
+
+def _real(text: str, what: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a positive number of MHz, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be {what}, not {text!r}")
     return value
 
 

@@ -10,7 +10,7 @@ from rtl.lower import spare
 from rtl.lower.codes import Code, Sum, combine, cost_of_net, cost_of_value
 from rtl.lower.demand import demanded
 from rtl.lower.low import without_low_bits
-from rtl.lower.net import ADDERS, Net, Wire, trailing_zeros
+from rtl.lower.net import ADDERS, Net, Wire, live, trailing_zeros
 from rtl.lower.netlist import Netlist
 
 _DERIVED = re.compile(r"(^lut\d+_[0-9a-f]+|_(s\d+|sum|rom|index))$")
@@ -32,18 +32,6 @@ def encode(source: Netlist, outputs: Sequence[tuple[Wire, int]]) -> list[Wire]:
     source.nets = without_low_bits(kept, {w.net for w in values})
     _distinct(source.nets)
     return values
-
-
-def live(outputs: Sequence[Net]) -> list[Net]:
-    """The nets that outputs depend on, constants left out, in the order they were made."""
-    seen: set[Net] = set()
-    stack = [n for n in outputs if not n.is_constant]
-    while stack:
-        net = stack.pop()
-        if net not in seen:
-            seen.add(net)
-            stack.extend(a for a in net.args if not a.is_constant)
-    return sorted(seen, key=lambda n: n.index)
 
 
 def _narrow(nets: Sequence[Net], outputs: Sequence[tuple[Net, int]], values: bool = False) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 INFINITE = 1 << 30  # trailing zeros of the constant 0
 
 ADDERS = frozenset(("add", "sub", "neg"))
@@ -100,3 +102,15 @@ def width_of(lo: int, hi: int) -> int:
 
 def trailing_zeros(v: int) -> int:
     return (v & -v).bit_length() - 1 if v else INFINITE
+
+
+def live(outputs: Sequence[Net]) -> list[Net]:
+    """The nets that outputs depend on, constants left out, in the order they were made."""
+    seen: set[Net] = set()
+    stack = [n for n in outputs if not n.is_constant]
+    while stack:
+        net = stack.pop()
+        if net not in seen:
+            seen.add(net)
+            stack.extend(a for a in net.args if not a.is_constant)
+    return sorted(seen, key=lambda n: n.index)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rtl.lower.netlist import Net
+from rtl.lower.net import Net, live
 from rtl.timing.model import JOIN, Family
 
 VIEWS = frozenset(("shr", "shl"))
@@ -87,15 +87,3 @@ class Logic:
             [round(TICKS * carry) for _, carry in parts],
             [net.kind in JOIN for net in self.cells],
         )
-
-
-def live(outputs: Sequence[Net]) -> list[Net]:
-    """The nets that outputs depend on, constants left out, in the order they were made."""
-    seen: set[Net] = set()
-    stack = [n for n in outputs if not n.is_constant]
-    while stack:
-        net = stack.pop()
-        if net not in seen:
-            seen.add(net)
-            stack.extend(a for a in net.args if not a.is_constant)
-    return sorted(seen, key=lambda n: n.index)
