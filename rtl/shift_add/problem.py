@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -35,6 +35,7 @@ class Problem:
     into: only
                                 its low bits are needed
     max_depth                   adders allowed from input to output, None for any
+    shallowest                  True: max_depth is the least that there is
 
     Raises ValueError for an empty matrix, a bad interval, or a depth below `least_depth`.
     """
@@ -46,8 +47,9 @@ class Problem:
     objective: str = "adders"
     offsets: tuple[int, ...] = ()
     wraps: tuple[Interval | None, ...] = ()
+    shallowest: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, shallowest: bool) -> None:
         _check_matrix(self.weights.shape)
         for name, blank in (("offsets", 0), ("wraps", None)):
             if not getattr(self, name):
@@ -58,7 +60,9 @@ class Problem:
             raise ValueError(f"in_types must have {self.n_in} entries, not {len(self.in_intervals)}")
         if self.objective not in OBJECTIVES:
             raise ValueError(f"objective must be one of {', '.join(OBJECTIVES)}, not {self.objective!r}")
-        if self.max_depth is not None and self.max_depth < self.least_depth:
+        if shallowest:
+            object.__setattr__(self, "max_depth", self.least_depth)
+        elif self.max_depth is not None and self.max_depth < self.least_depth:
             raise ValueError(
                 f"max_depth must be at least {self.least_depth} for this matrix, not {self.max_depth!r}"
                 " (ceil(log2(signed digits of the worst column, an offset counted as one)))"
@@ -191,8 +195,7 @@ def make_problem(
         ends = intervals_of(out_types, n_out, "out_types")
         wraps = tuple(_wrap(weights, intervals, constants, c, *e) for c, e in enumerate(ends))
     depth = None if isinstance(max_depth, str) else max_depth
-    problem = Problem(weights, frac, intervals, depth, objective, constants, wraps)
-    return replace(problem, max_depth=problem.least_depth) if max_depth == "min" else problem
+    return Problem(weights, frac, intervals, depth, objective, constants, wraps, max_depth == "min")
 
 
 def _wrap(

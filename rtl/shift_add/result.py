@@ -130,15 +130,16 @@ class AdderGraph:
 
     @cached_property
     def _rows(self) -> Array:
-        bounds = [1] * self.first_node
-        for node in self.nodes:
-            bounds.append((bounds[node.a] << node.shift_a) + (bounds[node.b] << node.shift_b))
-        rows = np.zeros((self.n_wires, self.first_node), np.int64)
-        if max(bounds) >> INT64_BITS:
-            rows = to_object(rows)
-        for w in range(self.first_node):
-            rows[w, w] = 1
-        _evaluate(self.nodes, rows, self.first_node)
+        from .compiled import entry
+
+        small = all(node.shift_a < INT64_BITS and node.shift_b < INT64_BITS for node in self.nodes)
+        nodes = np.array(self.nodes if small else [], np.int64).reshape(-1, 6)
+        rows: Array = entry.rows(nodes, self.first_node)[0] if small else nodes
+        if not len(rows):
+            rows = to_object(np.zeros((self.n_wires, self.first_node), np.int64))
+            for w in range(self.first_node):
+                rows[w, w] = 1
+            _evaluate(self.nodes, rows, self.first_node)
         rows.setflags(write=False)
         return rows
 

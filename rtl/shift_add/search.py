@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from .compiled import entry
-from .compiled.state import C_COUNT, FORMS, TERM
+from .compiled.drawing import FINAL
+from .compiled.state import TERM
 from .compiled.table import SPAN_LIMIT, WIRE_LIMIT
 from .problem import Problem
 from .result import Adder, AdderGraph, Output
@@ -28,7 +29,7 @@ STEPS = 64  # temperatures of a search of a given number of trials
 DEEPEST = 50  # a larger limit binds nothing, and 2**depth must fit in 64 bits
 ENOUGH = 3000  # trials per digit after which a search is over before its time
 MASK = (1 << 62) - 1
-PASSES = ((500, 4), (3000, 2))  # greedy passes with other ties, below so many digits
+FEW, MOST, FEW_BELOW = 3, 100, 2000  # a trial for every third digit follows a greedy pass, in small ones
 TREE_WORK = 50_000_000  # coefficients that may be compared for column differences
 PARENTS = 48  # columns that a column may be the child of in a spanning tree
 NEAREST = 6  # columns that a column may become the child of, in a trial
@@ -39,7 +40,8 @@ Progress = Callable[[float, int], Any]
 def search(
     problem: Problem, seconds: float = 0, trials: int = 0, seed: int = 0, progress: Progress | None = None
 ) -> AdderGraph:
-    """The cheapest graph of a greedy pass and then `trials` trials, or trials for `seconds`.
+    """The cheapest graph of a greedy pass, the few trials that follow it in small matrices, and then `trials`
+    trials, or trials for `seconds`.
 
     progress(fraction done, cost so far) is called now and then; the cost is in adders, and under "bits" the
     call begins again from 0, in full-adder bits, for the last part of the search.
@@ -64,7 +66,7 @@ def _search(
     if not (trials or seconds) or least[1] == 0:
         return greedy
     near = entry.relatives(weights, min(NEAREST, problem.n_out)) if weights.size else _NO_NEAR
-    run = Annealing(_prepared(state), drawing, weights, near, choices, least, progress)
+    run = Annealing(entry.prepared(state), drawing, weights, near, choices, least, progress)
     # Bits differ too finely to lead a search from far: adders do, and bits take over near the end.
     both = problem.objective == "bits"
     shares = ((0, HEAT, 1 - FINE), (1, FINE_HEAT, FINE)) if both else ((0, HEAT, 1.0),)
@@ -88,9 +90,10 @@ def _starts(problem: Problem) -> list[float | None]:
     return [None, 0.5, 2.0] if _free(problem) else [None]
 
 
-def _passes(problem: Problem) -> int:
-    """Greedy passes of a start: in a small matrix they cost less than what comes before and after."""
-    return next((passes for digits, passes in PASSES if len(problem.digits) < digits), 1)
+def _few(problem: Problem) -> int:
+    """Trials after a greedy pass: in a small matrix they cost no more than what comes before and after."""
+    digits = len(problem.digits)
+    return min(digits // FEW, MOST) if digits < FEW_BELOW else 0
 
 
 def _free(problem: Problem) -> bool:
@@ -123,41 +126,25 @@ def _first(problem: Problem, extra: float | None, seed: int, number: int) -> tup
             f"W must have fewer than {WIRE_LIMIT} signed digits, at shifts below {SPAN_LIMIT}, not"
             f" {len(digits)} at shifts up to {span}: split the matrix"
         )
-    ends = [*problem.in_intervals, *((v, v) for v in problem.constants), *((0, 0),) * m]
-    lo, hi = np.array([_real(a) for a, _ in ends]), np.array([_real(b) for _, b in ends])
+    lo, hi = np.zeros(rows + m), np.zeros(rows + m)
+    ends = [*problem.in_intervals, *((v, v) for v in problem.constants)]
+    lo[:rows], hi[:rows] = [_real(v) for v, _ in ends], [_real(v) for _, v in ends]
     for c in range(m) if trees else ():
         column, low, high = weights[:, c], lo[:n], hi[:n]
         lo[rows + c] = (np.minimum(column * low, column * high)).sum()
         hi[rows + c] = (np.maximum(column * low, column * high)).sum()
     limit = -1 if problem.max_depth is None else min(problem.max_depth, DEEPEST)
-    state, drawing, least = entry.first(
+    state, drawing, least, choices = entry.first(
         lo, hi, n, m, span, count + count // 4 + 8, longest, digits, parents, limit,
         int(problem.objective == "bits"),
-        2 * (seed + 7919 * number) + 1 & MASK, seed, _passes(problem) if extra is None else 1,
+        2 * (seed + 7919 * number) + 1 & MASK, seed, _few(problem),
     )  # fmt: skip
-    choices, state.g[FORMS] = entry.coefficients(digits, n)
     return state, drawing, least, weights, choices
 
 
 def _real(value: int) -> float:
     """As a float, for widths only: beyond its range the largest."""
     return float(max(min(value, 1 << 1000), -(1 << 1000)))
-
-
-def _prepared(state: Any) -> Any:
-    """The state with a table of its pairs, a heap and a journal."""
-    counts = state.c[:, C_COUNT]
-    pairs = int((counts * counts).sum()) // 2
-    # A trial may bring back much that was merged: room for several times the pairs, and for whole columns.
-    wanted = 4 * pairs + 16 * int(counts.max(initial=1)) ** 2 + 4 * len(state.t)
-    size, queue, journal = 1 << max(12, wanted.bit_length()), 1 << 16, 1 << 15
-    state = state._replace(
-        h=np.full((size, 3), -1, np.int64),
-        q=np.zeros((queue, 2), np.int64),
-        journal=np.zeros((journal, 8), np.int64),
-    )
-    entry.count_all(state)
-    return state
 
 
 class Annealing:
@@ -200,7 +187,7 @@ class Annealing:
 
 def _graph(problem: Problem, drawing: Any) -> AdderGraph:
     """The best drawing as a graph."""
-    nodes = tuple(Adder(*row) for row in drawing.final[: drawing.size[2]].tolist())
+    nodes = tuple(map(Adder._make, drawing.final[: drawing.size[FINAL]].tolist()))
     outputs = tuple(
         Output(None, 0, 1) if wire < 0 else Output(wire, shift, 1)
         for wire, shift in drawing.final_outputs.tolist()

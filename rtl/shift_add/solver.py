@@ -37,7 +37,8 @@ def solve(
     that
                can leave its type is needed modulo 2**width only. None: all bits.
     max_depth  adders between input and output: None any, "min" the least for this matrix, or an integer.
-    effort     "fast": one greedy pass; a number: so many seconds of search after it; "best": 200,000 trials.
+    effort     "fast": a greedy pass and, below 2000 signed digits, at most 100 trials that keep what is no
+               worse; a number: so many seconds of search after that; "best": 200,000 trials.
     trials     exactly so many trials, instead of `effort`.
     objective  "adders", or "bits" (full-adder bits, which depend on in_types).
     offsets    (n_out,): constants that the columns add, in the unit of the product; they join the graph.
@@ -63,7 +64,7 @@ def solve(
 
 
 def _budget(effort: float | str, trials: int | None) -> tuple[float, int]:
-    """(seconds, trials) of search after the greedy pass; at most one of them is not 0."""
+    """(seconds, trials) of search after what is fast; at most one of them is not 0."""
     from .search import BEST_TRIALS
 
     if trials is not None:

@@ -20,9 +20,11 @@ from .state import (
     FORMS,
     FULL,
     JOURNAL,
+    KEYS,
     LEAST,
     LIVE_NODES,
     NODES,
+    QUEUE,
     RECORD,
     SHIFT_A,
     SHIFT_B,
@@ -38,6 +40,7 @@ from .state import (
     WEAK,
     A,
     B,
+    State,
     below,
     random_bits,
 )
@@ -48,8 +51,27 @@ from .tree import reparent, rip
 LONGER = 8  # one recoding in so many may take a digit more
 
 
+@njit
+def prepared(s, room, queue, journal):
+    """The state with a table for `room` times its pairs, a heap and a journal of so many rows."""
+    pairs, most = 0, 1
+    for c in range(s.c.shape[0]):
+        count = s.c[c, C_COUNT]
+        pairs, most = pairs + count * count // 2, max(most, count)
+    # A trial may bring back much that was merged: room for whole columns besides.
+    wanted, size = room * (pairs + 4 * most * most + s.t.shape[0]), 1 << 10
+    while size <= wanted:
+        size *= 2
+    s.g[KEYS] = s.g[QUEUE] = s.g[JOURNAL] = 0
+    table = np.full((size, 3), -1, np.int64)
+    heap, moves = np.zeros((queue, 2), np.int64), np.zeros((journal, 8), np.int64)
+    ready = State(s.g, s.t, s.c, s.c_terms, s.w, s.x, s.lists, table, heap, moves)
+    _count_all(ready)
+    return ready
+
+
 @njit(_nrt=False)
-def count_all(s):
+def _count_all(s):
     """The table of all pairs and nodes."""
     for c in range(s.c.shape[0]):
         for x in range(s.c[c, C_COUNT]):

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from . import HERE, content
+from . import HERE, content, linear
 from . import anneal as annealing
 from . import digits as signed_digits
 from . import drawing as drawings
 from . import greedy as greedy_pass
 from . import tree as trees
-from .state import BITS, C_PARENT, COST, make_state
+from .state import BITS, C_PARENT, COST, FORMS, make_state
+
+COLD = 1e-3  # a temperature at which nothing worse is kept
+SMALL = (2, 1 << 11, 1 << 12)  # room for the few trials that follow a greedy pass
 
 
 @njit
@@ -37,16 +40,21 @@ def _entries(version: str) -> tuple[Any, ...]:
     # would keep code of the others that has changed.
 
     @njit(cache=True)
-    def first(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed, passes):
-        """State and drawing after the best greedy pass, and (cost in the state, cost of the drawing)."""
+    def first(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed, trials):
+        """After a greedy pass and `trials` trials that keep what is no worse: state, drawing, (cost in the
+        state, cost of the drawing), and the coefficients to recode."""
         version  # noqa: B018
-        best = _one(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed)
-        for k in range(1, passes):
-            ties = salt + 15838 * k
-            made = _one(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, ties, seed)
-            if made[2][1] < best[2][1]:
-                best = made
-        return best
+        s, d, least = _one(
+            lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed
+        )
+        choices, s.g[FORMS] = signed_digits.coefficients(digits, n_in)
+        if trials > 0 and least[1] > 0:
+            s = annealing.prepared(s, *SMALL)
+            if bits:
+                annealing.reprice(s, d, 1, least)
+            none, nowhere = np.zeros((0, 0), np.int64), np.zeros((0, 0, 4), np.int64)
+            annealing.anneal(s, d, none, nowhere, choices, trials, COLD, least)
+        return s, d, least, choices
 
     @njit(cache=True)
     def anneal(s, d, weights, near, choices, trials, temperature, least):
@@ -54,9 +62,9 @@ def _entries(version: str) -> tuple[Any, ...]:
         return annealing.anneal(s, d, weights, near, choices, trials, temperature, least)
 
     @njit(cache=True)
-    def count_all(s):
+    def prepared(s):
         version  # noqa: B018
-        annealing.count_all(s)
+        return annealing.prepared(s, 4, 1 << 16, 1 << 15)
 
     @njit(cache=True)
     def reprice(s, d, bits, least):
@@ -69,9 +77,9 @@ def _entries(version: str) -> tuple[Any, ...]:
         return signed_digits.matrix_digits(weights, drop)
 
     @njit(cache=True)
-    def coefficients(digits, n_in):
+    def rows(nodes, first_node):
         version  # noqa: B018
-        return signed_digits.coefficients(digits, n_in)
+        return linear.rows(nodes, first_node)
 
     @njit(cache=True)
     def loads(digits, columns):
@@ -93,8 +101,8 @@ def _entries(version: str) -> tuple[Any, ...]:
                 parents[c] = near[c, place[c], 0]
         return trees.tree_digits(digits, weights, near, place, first_sum), parents
 
-    return first, anneal, count_all, reprice, matrix_digits, coefficients, loads, relatives, tree_digits
+    return first, anneal, prepared, reprice, matrix_digits, rows, loads, relatives, tree_digits
 
 
 _compiled = _entries(content(HERE))
-first, anneal, count_all, reprice, matrix_digits, coefficients, loads, relatives, tree_digits = _compiled
+first, anneal, prepared, reprice, matrix_digits, rows, loads, relatives, tree_digits = _compiled

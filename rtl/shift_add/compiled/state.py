@@ -117,7 +117,7 @@ def below(g, n):
 def make_state(lo, hi, n_in, n_cols, span, terms, longest, seed):
     """An empty state of rows with intervals lo..hi, room for `terms` terms, `longest` of them in a column.
 
-    The greedy pass needs no table, heap, journal: they are put in before annealing (`search.Annealer`).
+    The greedy pass needs no table, heap, journal: they are put in before annealing (`anneal.prepared`).
     """
     rows = lo.shape[0]
     wires = rows + terms
