@@ -198,12 +198,12 @@ def _within_room(s):
 
 
 @njit(_nrt=False)
-def _trial(s, weights, near, choices, temperature):
-    """One destroy and repair; whether it was kept."""
+def _trial(s, weights, near, choices, temperature, recodings):
+    """One destroy and repair, with `recodings` a recoding; whether it was kept."""
     g = s.g
     before = g[COST]
     begin(s)
-    kind = below(g, 16)
+    kind = 3 if recodings else below(g, 16)
     if kind == 0 and near.shape[0] > 0:
         c, k = below(g, near.shape[0]), below(g, near.shape[1])
         if near[c, k, 0] > -2:
@@ -236,13 +236,13 @@ def _trial(s, weights, near, choices, temperature):
 
 
 @njit(_nrt=False)
-def anneal(s, drawing, weights, near, choices, trials, temperature, least):
+def anneal(s, drawing, weights, near, choices, trials, temperature, least, recodings=False):
     """`trials` trials; a state of less cost than least[0] is drawn if that betters the drawing's cost
     least[1]."""
     g = s.g
     kept = 0
     for _ in range(trials):
-        if _trial(s, weights, near, choices, temperature):
+        if _trial(s, weights, near, choices, temperature, recodings):
             kept += 1
             if g[COST] < least[0]:
                 least[0] = g[COST]

@@ -41,8 +41,11 @@ def _entries(version: str) -> tuple[Any, ...]:
 
     @njit(cache=True)
     def first(lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed, trials):
-        """After a greedy pass and `trials` trials that keep what is no worse: state, drawing, (cost in the
-        state, cost of the drawing), and the coefficients to recode."""
+        """After a greedy pass and `trials` recodings that keep what is no worse: state, drawing, (cost in the
+        state, cost of the drawing), and the coefficients to recode.
+
+        Of the first trials after a greedy pass, recodings gain the most.
+        """
         version  # noqa: B018
         s, d, least = _one(
             lo, hi, n_in, n_cols, span, terms, longest, digits, parents, limit, bits, salt, seed
@@ -53,7 +56,7 @@ def _entries(version: str) -> tuple[Any, ...]:
             if bits:
                 annealing.reprice(s, d, 1, least)
             none, nowhere = np.zeros((0, 0), np.int64), np.zeros((0, 0, 4), np.int64)
-            annealing.anneal(s, d, none, nowhere, choices, trials, COLD, least)
+            annealing.anneal(s, d, none, nowhere, choices, trials, COLD, least, True)
         return s, d, least, choices
 
     @njit(cache=True)
