@@ -1,5 +1,6 @@
 """Iterations in fixed point: units, their certificates, and a library of them."""
 
+from fxsim.iterate.example import Example
 from fxsim.iterate.loop import Loop, Memory
 from fxsim.iterate.schedules import Schedule, folded, parallel, red_black, sequential, unrolled
 from fxsim.iterate.solution import Solution
@@ -8,7 +9,7 @@ from fxsim.iterate.unit import Unit, unit
 from fxsim.iterate.updates import Update, anchor, assign, damped, increment_trunc, relax, two_step
 
 __all__ = [
-    "STATUS", "Loop", "Memory", "Schedule", "Solution", "Stop", "Unit", "Update", "anchor", "assign", "count",
+    "STATUS", "Example", "Loop", "Memory", "Schedule", "Solution", "Stop", "Unit", "Update", "anchor", "assign", "count",
     "cycle", "damped", "delta", "folded", "increment_trunc", "parallel", "red_black", "relax", "residual",
     "sequential", "two_step", "unchanged", "unit", "unrolled",
 ]  # fmt: skip

@@ -68,7 +68,7 @@ def sequential(order: Iterable[int] | None = None, *, folded: bool = False) -> S
 def red_black(colors: Sequence[Iterable[int]], *, folded: bool = False) -> Schedule:
     """Groups of components, one group after another, each from the newest values.
 
-    colors  the groups of flat indices, whose components should not read each other: two for a checkerboard
+    colors  the groups of flat indices; two for a checkerboard, whose components do not read each other
     """
     groups = tuple(_indices(c) for c in colors)
     if not groups or not all(groups):
