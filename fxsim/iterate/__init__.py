@@ -1,5 +1,8 @@
 """Iterations in fixed point: units, their certificates, and a library of them."""
 
+from importlib import import_module
+from typing import Any
+
 from fxsim.iterate.example import Example
 from fxsim.iterate.loop import Loop, Memory
 from fxsim.iterate.schedules import Schedule, folded, parallel, red_black, sequential, unrolled
@@ -9,7 +12,13 @@ from fxsim.iterate.unit import Unit, unit
 from fxsim.iterate.updates import Update, anchor, assign, damped, increment_trunc, relax, two_step
 
 __all__ = [
-    "STATUS", "Example", "Loop", "Memory", "Schedule", "Solution", "Stop", "Unit", "Update", "anchor", "assign", "count",
-    "cycle", "damped", "delta", "folded", "increment_trunc", "parallel", "red_black", "relax", "residual",
-    "sequential", "two_step", "unchanged", "unit", "unrolled",
+    "STATUS", "Example", "Loop", "Memory", "Schedule", "Solution", "Stop", "Unit", "Update", "anchor",
+    "assign", "count", "cycle", "damped", "delta", "folded", "increment_trunc", "parallel", "red_black",
+    "relax", "residual", "sequential", "two_step", "unchanged", "unit", "unrolled", "zoo",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "zoo":  # its files import this package
+        return import_module("fxsim.iterate.zoo")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

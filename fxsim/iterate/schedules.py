@@ -36,9 +36,7 @@ class Schedule:
         if self.groups:
             listed = sorted(i for g in self.groups for i in g)
             if listed != list(range(count)):
-                raise ValueError(
-                    f"the groups of a {self.kind} schedule must hold each of 0..{count - 1} once, not {listed}"
-                )
+                raise ValueError(f"groups of {self.kind} must hold each of 0..{count - 1} once, not {listed}")
             return self.groups
         size = self.size or count
         return tuple(tuple(range(k, min(k + size, count))) for k in range(0, count, size))
@@ -68,7 +66,7 @@ def sequential(order: Iterable[int] | None = None, *, folded: bool = False) -> S
 def red_black(colors: Sequence[Iterable[int]], *, folded: bool = False) -> Schedule:
     """Groups of components, one group after another, each from the newest values.
 
-    colors  the groups of flat indices; two for a checkerboard, whose components do not read each other
+    colors  the groups of flat indices, best of components that do not read each other
     """
     groups = tuple(_indices(c) for c in colors)
     if not groups or not all(groups):

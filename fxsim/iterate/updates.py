@@ -55,11 +55,15 @@ class Assign(Update):
     """x' = Q(T(x)): the target is rounded and saturated to the state's format.
 
     rounding  of the cast; None: that of the format. Lost: the bits below the state's LSB.
+    up        round up to the next LSB, which no format does: floor of the target and all but its last bit
     """
 
     rounding: Rounding | None = None
+    up: bool = False
 
     def round(self, old: Tensor, target: Tensor, fmt: Format) -> Tensor:
+        if self.up and target.frac > fmt.frac:
+            target = target + (fmt.lsb - Fraction(2) ** -target.frac)
         return target.cast(fmt.replace(rounding=self.rounding_of(fmt)))
 
     def rounding_of(self, fmt: Format) -> Rounding:
@@ -181,7 +185,9 @@ class TwoStep(Update):
 
 
 def assign(rounding: Rounding | str | None = None) -> Assign:
-    """x' = Q(T(x)) in the format's rounding, or in `rounding` ("RND", "TRN", "RND_CONV" ...)."""
+    """x' = Q(T(x)) in the format's rounding, or in `rounding`: "RND", "TRN", "RND_CONV" ..., or "CEIL"."""
+    if rounding == "CEIL":
+        return Assign(Rounding.TRN, up=True)
     return Assign(None if rounding is None else Rounding(rounding))
 
 
