@@ -119,6 +119,25 @@ def read_samples(graph: Graph, path: str, raw: bool = False) -> list[Array]:
     return [_shaped(np.asarray(a), n.type.shape, n.name) for a, n in zip(found, graph.inputs, strict=True)]
 
 
+def read_arrays(path: str) -> dict[str, Array]:
+    """The arrays of an .npz file by name. FileNotFoundError, and ValueError for a file that is damaged."""
+    file = Path(path)
+    if file.is_dir():
+        raise IsADirectoryError(f"data {path} must be a file, but it is a folder")
+    if not file.is_file():
+        raise FileNotFoundError(f"data file {path} does not exist")
+    try:
+        with file.open("rb") as f:  # ours to close: NumPy leaves a damaged file open
+            content = np.load(f, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                raise ValueError("it is a single array, not an .npz archive")
+            return {k: content[k] for k in content.files}
+    except _DAMAGED as e:
+        raise ValueError(f"data file {path} cannot be read, it is damaged or truncated: {e}") from None
+    except ValueError as e:
+        raise ValueError(f"data file {path} cannot be read: {e}") from None
+
+
 def read_csv(file: Path, raw: bool = False) -> Array:
     """The numbers of a CSV file, (lines, columns); a first line that does not start with a number is a
     header."""

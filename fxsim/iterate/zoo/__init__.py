@@ -21,11 +21,20 @@ def names() -> list[str]:
     return sorted(_MODULES)
 
 
+def about(name: str) -> str:
+    """The one sentence of a module. ValueError for a name that there is not."""
+    return (_module(name).__doc__ or "").strip().splitlines()[0]
+
+
 def example(name: str) -> Any:
     """The example of a module, a `fxsim.iterate.example.Example`. ValueError for a name that there is not."""
+    return _module(name).example()
+
+
+def _module(name: str) -> Any:
     if name not in _MODULES:
         raise ValueError(f"unit must be one of {', '.join(names())}, not {name!r}")
-    return _MODULES[name].example()
+    return _MODULES[name]
 
 
 def __getattr__(name: str) -> Any:
