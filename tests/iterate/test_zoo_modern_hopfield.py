@@ -1,0 +1,123 @@
+"""Modern Hopfield memory and attention: recall in one step, the proven error of a step, refusals."""
+
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import fxsim
+from fxsim.formats import SQ, UQ
+from fxsim.iterate.softmax import LOG2_E, dyadic, softmax_exact, softmax_of
+from fxsim.iterate.zoo.modern_hopfield import (
+    attention,
+    digit_patterns,
+    example,
+    flipped,
+    modern_hopfield,
+    reference,
+)
+from fxsim.layers.softmax import Softmax
+
+module = sys.modules["fxsim.iterate.zoo.modern_hopfield"]
+
+
+@pytest.mark.parametrize("size", [64, 512])
+@pytest.mark.parametrize("beta", [0.25, 0.5, 1])
+def test_twelve_of_64_bits_come_back_after_one_update(size, beta):
+    patterns = np.random.default_rng(size).choice([-1, 1], (size, 64))
+    unit = modern_hopfield(patterns, beta)
+    found = unit.solve_raw(flipped(patterns[:40], 12, 1) << 10, certified=False)
+    assert np.all(found.steps == 1) and np.all(found.status == "count")
+    assert np.array_equal(np.where(found.raw > 0, 1, -1), patterns[:40])
+
+
+def test_digit_images_come_back_and_more_steps_end_at_a_fixed_point():
+    patterns = digit_patterns()
+    start = flipped(patterns, 6, 5) << 10
+    once = modern_hopfield(patterns, 0.5).solve_raw(start, certified=False)
+    assert np.array_equal(np.where(once.raw > 0, 1, -1), patterns)
+    settled = modern_hopfield(patterns, 0.5, steps=20).solve_raw(start, certified=False)
+    assert np.all(settled.status == "fixed") and int(settled.steps.max()) < 20
+    assert np.array_equal(np.where(settled.raw > 0, 1, -1), patterns)
+
+
+def softmax_bound(score_frac, size, out, exp_frac, width):
+    """Of one probability: the block's, and the rounded exponents' (2-Lipschitz inverse: ln 2 / 2 each)."""
+    block = Softmax(SQ(width - score_frac, score_frac), size, out, "2", exp_frac=exp_frac, direct=False)
+    return block.bound * out.lsb + Fraction(7, 20) * Fraction(1, 2 << score_frac)
+
+
+def test_one_step_is_within_the_softmax_bound():
+    rng = np.random.default_rng(3)
+    patterns = rng.choice([-1, 1], (4, 12))
+    start = rng.integers(-(1 << 8), (1 << 8) + 1, (60, 12))
+    unit = modern_hopfield(patterns, 0.25, frac=8, score_frac=8, exp_frac=12)
+    found = unit.solve_raw(start, certified=False)
+    assert unit.formats[0].replace(overflow="WRAP", rounding="TRN") == SQ(2, 8)
+    bound = 4 * softmax_bound(8, 4, UQ(1, 8), 12, 15) + Fraction(1, 2 << 8)
+    wanted = reference(patterns, 0.25, start, 8)
+    worst = max(
+        abs(Fraction(int(a), 256) - b) for a, b in zip(found.raw.ravel(), wanted.ravel(), strict=True)
+    )
+    assert Fraction(1, 1 << 10) < worst <= bound < Fraction(1, 20)
+
+
+def test_attention_is_one_step_with_values():
+    rng = np.random.default_rng(4)
+    keys, values = rng.integers(-2, 3, (6, 8)), rng.integers(-7, 8, (6, 3))
+    graph = attention(keys, values, SQ(2, 6), 0.5, frac=12, score_frac=9)
+    queries = rng.integers(-128, 128, (50, 8))
+    factor = dyadic(LOG2_E / 2, 10, "beta")
+    got = graph.run_raw(queries)
+    for row, q in zip(got, queries, strict=True):
+        scores = [Fraction(int(s), 64) for s in keys @ q]
+        p = softmax_exact(scores, factor)
+        ideal = [float(sum(int(v) * w for v, w in zip(c, p, strict=True))) for c in values.T]
+        assert np.allclose(row * 2.0 ** -graph.outputs[0].type.frac, ideal, atol=0.01)
+    assert np.array_equal(attention(keys, keys, SQ(2, 6)).run_raw(queries).shape, (50, 8))
+
+
+def test_softmax_exact_sums_to_one_and_rounds_its_constant():
+    p = softmax_exact([Fraction(k, 3) for k in range(7)])
+    assert sum(p) == 1 and abs(p[6] / p[3] - 2) < Fraction(1, 1 << 120)
+    # 2**(1 / LOG2_E) is e: enclosures of both sides meet.
+    e = fxsim.layers.references.exp(Fraction(1))
+    again = fxsim.layers.references.exp2(LOG2_E)
+    assert abs(e[0] - again[0]) < 16
+
+
+def test_example():
+    shown = example()
+    found = shown.solve(certified=False)
+    assert len(found.steps) == 16
+    assert max(shown.errors(found).ravel()) < Fraction(1, 100)
+    again = reference(digit_patterns(3), 1, shown.start[:1], 10, 2)
+    assert again.shape == (1, 64)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: modern_hopfield([1, -1]), ValueError, "patterns must be integers with 2 axes"),
+        (lambda: modern_hopfield([[0.5, 1]]), ValueError, "patterns must be integers"),
+        (lambda: modern_hopfield([[1, -1]], 0), ValueError, "beta must be positive, not 0"),
+        (lambda: modern_hopfield([[1, -1]], 1e-9), ValueError, "beta must be at least 3.4e-04"),
+        (lambda: modern_hopfield([[1, -1]], float("nan")), ValueError, "beta must be finite"),
+        (lambda: modern_hopfield([[1, -1]], "1"), TypeError, "beta must be a number"),
+        (lambda: modern_hopfield([[1, -1]], steps=0), ValueError, "steps must be an integer of at least 1"),
+        (lambda: attention([[1]], [[1], [2]], SQ(2, 2)), ValueError, "values must have one row per key, 1"),
+    ],
+)
+def test_refuses(make, error, text):
+    with pytest.raises(error, match=text):
+        make()
+
+
+def test_scores_are_rounded_once_and_never_saturate():
+    graph = fxsim.trace(lambda x: softmax_of(x, UQ(1, 6), 3), SQ(3, 5), shape=(2,))
+    raw = np.stack(np.meshgrid(np.arange(-128, 128), np.arange(-128, 128)), -1).reshape(-1, 2)
+    got = graph.run_raw(raw)
+    rounded = ((raw + 2) >> 2) / 8.0
+    ideal = 1 / (1 + 2.0 ** (rounded[:, ::-1] - rounded))
+    assert np.max(np.abs(got / 64 - ideal)) < 1 / 64
