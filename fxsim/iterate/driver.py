@@ -12,6 +12,8 @@ from fxsim.graph import Input
 from fxsim.integers import Array, exact
 from fxsim.iterate.solution import Solution
 
+FEW = 4  # problems that are faster one by one
+
 if TYPE_CHECKING:
     from fxsim.iterate.unit import Unit
 
@@ -77,13 +79,29 @@ def solve_raw(
     batch = max(rows, default=1) if 0 not in rows else 0
     states = [_spread(a, n, batch) for a, n in zip(raw, places, strict=False)]
     fixed = [_spread(a, n, batch) for a, n in zip(held, places[len(raw) :], strict=True)]
-    found = _run(unit, states, fixed, batch, history)
+    found = None if history or batch > FEW else _run_single(unit, states, fixed, batch)
+    if found is None:
+        found = _run(unit, states, fixed, batch, history)
     if rows:
         return found
     return Solution(
         found.names, tuple(r[0] for r in found.raws), found.fracs, found.steps[0], found.codes[0],
         None if found.histories is None else tuple(tuple(s[0] for s in h) for h in found.histories),
     )  # fmt: skip
+
+
+def _run_single(unit: Unit, states: list[Array], fixed: list[Array], batch: int) -> Solution | None:
+    """Row by row in compiled code; None without Numba, or where the unit needs what that does not have."""
+    made = unit.single
+    if made is None:
+        return None
+    last = [np.array(s) for s in states]
+    steps, codes = np.zeros(batch, np.int64), np.zeros(batch, np.int64)
+    for k in range(batch):
+        found, steps[k], codes[k] = made.solve([s[k] for s in states], [f[k] for f in fixed])
+        for whole, part in zip(last, found, strict=True):
+            whole[k] = part
+    return Solution(unit.state, tuple(last), tuple(f.frac for f in unit.formats), steps, codes)
 
 
 def _run(unit: Unit, states: list[Array], fixed: list[Array], batch: int, history: bool) -> Solution:

@@ -36,7 +36,8 @@ class Example:
 
     def solve(self, **options: Any) -> Solution:
         """All problems."""
-        found: Solution = self.unit.solve_raw(self.start, **options, **self.problems)
+        problems: dict[str, Any] = {**self.problems, **options}
+        found: Solution = self.unit.solve_raw(self.start, **problems)
         return found
 
     def errors(self, solution: Solution) -> Exact:

@@ -79,6 +79,15 @@ class Unit:
         made: Loop = fold(self.plan, f"{self.name}_folded")
         return made
 
+    @cached_property
+    def single(self) -> Any:
+        """The loop as instructions for one problem at a time; None without Numba, or where they do not do."""
+        try:
+            from fxsim.iterate.single import single
+        except ImportError:
+            return None
+        return single(self.loop)
+
     def pipeline(self, sweeps: int | None = None) -> Graph:
         """A graph of (states, parameters) -> states after so many sweeps, in space, by default those of
         `unrolled(K)`: without loop and stop, for hardware that takes a problem every clock."""

@@ -8,12 +8,13 @@ from fxsim import ops
 from fxsim.cost import cost_rules
 from fxsim.emulate import numpy_rules
 from fxsim.graph import Interpreter, Op
+from fxsim.iterate.single import single_rules
 from fxsim.smt import smt_rules
 from hls.lower import cpp_rules
 from rtl.lower import amaranth_rules
 from tests.agreement.op_cases import CASES
 
-TABLES = (numpy_rules, amaranth_rules, cpp_rules, smt_rules, cost_rules)
+TABLES = (numpy_rules, amaranth_rules, cpp_rules, smt_rules, cost_rules, single_rules)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: t.name)
