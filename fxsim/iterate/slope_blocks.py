@@ -7,6 +7,7 @@ are analytic; the error is the proven worst one of the unit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,7 @@ from fxsim.graph import Block
 from fxsim.integers import exact
 from fxsim.iterate.scaled import Scaled, greater, lesser
 from fxsim.iterate.slopes import Context, Slopes, chain, slope_rules, value_range
+from fxsim.layers.facts import Facts
 from fxsim.layers.function_unit import FunctionUnit
 from fxsim.layers.leading_one import Exp2, Log2, Reciprocal, Reduced, Rsqrt
 from fxsim.layers.references import FUNCTIONS, UNIT
@@ -83,7 +85,7 @@ def _unclipped(function: str, out: Format) -> Fraction | None:
 
 def _function_slopes(
     context: Context, block: Block, x: Slopes, function: str, out: Format, ends: tuple[Fraction, Fraction],
-    max_error: Fraction,
+    facts: Facts,
 ) -> list[Slopes]:  # fmt: skip
     """Slopes of clip(f(clip(x, *ends)), out): 0 is always among them, as the clips are."""
     a, b = value_range(block.inputs[0], x)
@@ -101,7 +103,8 @@ def _function_slopes(
         slope_lo[i], slope_hi[i] = found[key]
     zero = Scaled.zeros(a.shape)
     lo, hi = lesser(zero, _rounded(slope_lo, Scaled.below)), greater(zero, _rounded(slope_hi, Scaled.above))
-    return [chain(context, x, lo, hi, Scaled.above(max_error * out.lsb, a.shape))]
+    made = chain(context, x, lo, hi, Scaled.above(facts.max_error * out.lsb, a.shape))
+    return [replace(made, rising=x.rising and facts.monotone == 1)]
 
 
 def _rounded(values: np.ndarray[Any, Any], one: Callable[[Fraction], Scaled]) -> Scaled:
@@ -130,7 +133,7 @@ def _function(context: Context, block: Block, x: Slopes) -> Any:
     )
     lsb = Fraction(2) ** -unit.frac
     ends = unit.lo * lsb, unit.hi * lsb
-    return _function_slopes(context, block, x, unit.function, unit.out, ends, unit.facts.max_error)
+    return _function_slopes(context, block, x, unit.function, unit.out, ends, unit.facts)
 
 
 _REDUCED: dict[str, type[Reduced]] = {c.name: c for c in (Log2, Reciprocal, Rsqrt, Exp2)}
@@ -145,7 +148,7 @@ def _reduced(context: Context, block: Block, x: Slopes) -> Any:
     unit = kind(Format.parse(p["source"]), Format.parse(p["out"]), p["low_bits"], p["octave_frac"])
     source = unit.source
     ends = source.lo * source.lsb, source.hi * source.lsb
-    return _function_slopes(context, block, x, block.kind, unit.out, ends, unit.facts.max_error)
+    return _function_slopes(context, block, x, block.kind, unit.out, ends, unit.facts)
 
 
 @lru_cache(maxsize=64)

@@ -19,7 +19,7 @@ all of them exact dyadic numbers in value units, rounded outward where a bound i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -43,6 +43,7 @@ class Slopes:
     two     a bound of the Lipschitz constant in the 2-norm of state and value, or None: that of |lo|, |hi|
     jumps   why the value is no continuous function of the state ("" if it is)
     still   the value does not depend on the state
+    rising  the computed value, roundings and tables included, is proven to fall nowhere as the state grows
     """
 
     lo: Scaled
@@ -52,6 +53,7 @@ class Slopes:
     two: Callable[[], Fraction] | None = None
     jumps: str = ""
     still: bool = False
+    rising: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -94,12 +96,11 @@ class Context:
 
     n: int
     weights: Array
-    notes: list[str] = field(default_factory=list)
 
     def still(self, shape: tuple[int, ...]) -> Slopes:
         """The slopes of what the state does not reach."""
         zero, flat = Scaled.zeros((self.n, *shape)), Scaled.zeros(shape)
-        return Slopes(zero, zero, flat, flat, still=True)
+        return Slopes(zero, zero, flat, flat, still=True, rising=True)
 
     def make(
         self, lo: Scaled, hi: Scaled, error: Scaled, gain: Scaled | None = None,
@@ -129,9 +130,32 @@ class _SlopeRules(Interpreter[Slopes]):
                     "clip, abs, a table, or a select whose branches meet where its condition changes"
                 )
             made: Slopes = super(_SlopeRules, self).lookup(op)(context, node, *operands)
-            return made
+            return replace(made, rising=not made.jumps and (_exactly_rising(made) or _rises(node, operands)))
 
         return apply
+
+
+def _exactly_rising(s: Slopes) -> bool:
+    """Computed without error from a map of slopes >= 0."""
+    return not np.any(s.error.raw != 0) and bool(np.all(s.lo.raw >= 0))
+
+
+def _rises(node: Value, operands: Sequence[Slopes]) -> bool:
+    """An op that falls in no operand, of operands that fall nowhere: roundings and clips are such ops."""
+    op = node.op
+    if isinstance(op, ops.Neg) or not all(o.rising for o in operands):
+        return False
+    if isinstance(op, ops.Sub):
+        return operands[1].still
+    if isinstance(op, (ops.Mul, ops.MatMul)):
+        return all(node.args[1 - k].type.bounds[0] >= 0 for k, o in enumerate(operands) if not o.still)
+    if isinstance(op, ops.Table):
+        return op.monotone == 1
+    if isinstance(op, ops.Threshold):
+        return op.falling is not None and not np.any(op.falling.array)
+    if isinstance(op, ops.Select):
+        return operands[0].still
+    return True
 
 
 # rule(context, node, *operand slopes) -> Slopes of the node.
@@ -172,7 +196,7 @@ def slope_values(
         one = np.zeros((n, node.type.size), np.int64)
         one[at[node.name] + np.arange(node.type.size), np.arange(node.type.size)] = 1
         j = Scaled(one.reshape(n, *node.type.shape))
-        entered.append(context.make(j, j, Scaled.zeros(node.type.shape)))
+        entered.append(replace(context.make(j, j, Scaled.zeros(node.type.shape)), rising=True))
     return slope_rules.fold(graph, entered, context)
 
 

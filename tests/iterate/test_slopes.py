@@ -169,6 +169,22 @@ def test_a_wide_exponential_uses_its_own_slope():
     assert Fraction(69, 100) < s.hi.greatest() < Fraction(70, 100)
 
 
+def test_rising_is_about_the_computed_map():
+    nearest = SQ(3, 1, rounding="RND", overflow="SAT")
+    _, s = one(lambda x: maximum((x + x[::-1]).cast(nearest), 0), X)
+    assert s.rising
+    _, s = one(lambda x: x - (x >> 1).cast(nearest), X)  # rises as a real map; its rounding might not
+    assert not s.rising and matrix(s)[0, 0] == Fraction(1, 2)
+    _, s = one(lambda x: x - (x >> 1), X)
+    assert s.rising
+    _, s = one(lambda x, b: x * b, X, P)
+    assert not s.rising
+    _, s = one(lambda x, b: x * b, X, UQ(1, 1))
+    assert s.rising
+    _, s = one(lambda x: functions.sigmoid(x, UQ(0, 6)), SQ(3, 3), shape=(1,))
+    assert s.rising
+
+
 def test_sixty_four_elements():
     rng = np.random.default_rng(5)
     A = rng.integers(-8, 8, (64, 64)) / 1024
@@ -254,6 +270,9 @@ def test_slopes_and_errors_are_sound(seed):
     codes = np.array(list(product(range(X.lo, X.hi + 1, 3), repeat=2)))
     b = rng.integers(P.lo, P.hi + 1, 2)
     computed = graph.run_raw(codes, np.broadcast_to(b, codes.shape))
+    if s.rising:
+        grid = computed.reshape(6, 6, -1)
+        assert np.all(np.diff(grid, axis=0) >= 0) and np.all(np.diff(grid, axis=1) >= 0)
     at = graph.inputs
     y = [evaluate(graph, values(at[0].type, c), values(at[1].type, b))[0] for c in codes]
     for row, exact in zip(computed, y, strict=True):
