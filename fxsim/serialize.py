@@ -9,9 +9,10 @@ import json
 import os
 import zipfile
 import zlib
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,20 +25,23 @@ from fxsim.integers import IntArray
 from fxsim.types import TensorType
 
 VERSION = 1
-_DATA = {"Affine": Affine, "Format": Format}
+_DATA: dict[str, type] = {"Affine": Affine, "Format": Format}
+Arrays = dict[str, np.ndarray[Any, Any]]
+T = TypeVar("T")
+
+
+def saves(*kinds: type) -> None:
+    """These frozen dataclasses may be parameters in files, by name."""
+    for kind in kinds:
+        if _DATA.setdefault(kind.__name__, kind) is not kind:
+            raise ValueError(f"files have another kind of {kind.__name__} already")
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:
     """Write `graph` to `path`. The file appears whole or not at all; the same graph gives the same
     description."""
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    description = _describe(graph, arrays)
-    text = json.dumps(description, indent=1).encode()
-    buffer = io.BytesIO()
-    parts: dict[str, Any] = {"graph.json": np.frombuffer(text, np.uint8), **arrays}
-    np.savez_compressed(buffer, **parts)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    arrays: Arrays = {}
+    write(path, "graph.json", {"version": VERSION, **describe(graph, arrays)}, arrays)
 
 
 def load(path: str | os.PathLike[str]) -> Graph:
@@ -47,7 +51,25 @@ def load(path: str | os.PathLike[str]) -> Graph:
     Raises FileNotFoundError, or ValueError for a file that is truncated, of another kind or of a later
     version.
     """
+    return read(path, "graph", VERSION, rebuild)
+
+
+def write(path: str | os.PathLike[str], entry: str, description: dict[str, Any], arrays: Arrays) -> None:
+    """A description and its arrays as one file, whole or not at all."""
+    text = json.dumps(description, indent=1).encode()
+    buffer = io.BytesIO()
+    parts: dict[str, Any] = {entry: np.frombuffer(text, np.uint8), **arrays}
+    np.savez_compressed(buffer, **parts)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def read(
+    path: str | os.PathLike[str], kind: str, known: int, make: Callable[[dict[str, Any], Arrays], T]
+) -> T:
+    """What `make` makes of a file of this kind; ValueError where it is damaged or of another version."""
     path = Path(path)
+    entry = f"{kind}.json"
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as data:
             arrays = {k: data[k] for k in data.files}
@@ -62,27 +84,28 @@ def load(path: str | os.PathLike[str]) -> Graph:
         NotImplementedError,
         KeyError,
     ) as e:
-        raise ValueError(f"{path} is not a graph file, or it is truncated: {e}") from None
-    if not isinstance(arrays, dict) or "graph.json" not in arrays:
-        raise ValueError(f"{path} is not a graph file: it has no graph.json")
+        raise ValueError(f"{path} is not a {kind} file, or it is truncated: {e}") from None
+    if not isinstance(arrays, dict) or entry not in arrays:
+        raise ValueError(f"{path} is not a {kind} file: it has no {entry}")
     try:
-        description = json.loads(arrays.pop("graph.json").tobytes())
+        description = json.loads(arrays.pop(entry).tobytes())
         version = description["version"]
     except (ValueError, KeyError, TypeError) as e:
         raise ValueError(f"{path} has a damaged description: {e}") from None
-    if version != VERSION:
-        raise ValueError(f"{path} has file version {version}; this release reads version {VERSION}")
+    if version != known:
+        raise ValueError(f"{path} has file version {version}; this release reads version {known}")
     try:
-        return _rebuild(description, arrays)
+        return make(description, arrays)
     except (KeyError, IndexError, TypeError, AttributeError) as e:
         raise ValueError(f"{path} has a damaged description: {type(e).__name__}: {e}") from None
 
 
-def _describe(graph: Graph, arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+def describe(graph: Graph, arrays: Arrays) -> dict[str, Any]:
+    """JSON of a graph; its arrays go to `arrays`."""
     index = graph.index
 
     def put(v: Any) -> Any:
-        return _encode(v, arrays)
+        return encode(v, arrays)
 
     inputs = [
         {"name": n.name, "shape": n.type.shape, "frac": n.type.frac, "encoder": put(e)}
@@ -111,14 +134,16 @@ def _describe(graph: Graph, arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str
         for k, n in graph.names.items()
     }
     return {
-        "version": VERSION, "name": graph.name, "inputs": inputs, "values": values, "outputs": outputs,
+        "name": graph.name, "inputs": inputs, "values": values, "outputs": outputs,
         "blocks": blocks, "names": names,
     }  # fmt: skip
 
 
-def _rebuild(d: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> Graph:
+def rebuild(d: dict[str, Any], arrays: Arrays) -> Graph:
+    """The graph that `describe` described."""
+
     def get(v: Any) -> Any:
-        return _decode(v, arrays)
+        return decode(v, arrays)
 
     nodes: list[Node] = []
     for i in d["inputs"]:
@@ -152,14 +177,14 @@ def _rebuild(d: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> Grap
     )  # fmt: skip
 
 
-def _encode(v: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
+def encode(v: Any, arrays: Arrays) -> Any:
     """JSON of a parameter; arrays go to `arrays`, once per content."""
     if v is None or isinstance(v, (bool, int, float, str)):
         return str(v) if isinstance(v, str) else v
     if isinstance(v, np.integer):
         return int(v)
     if isinstance(v, np.ndarray):
-        return _encode(IntArray(v), arrays)
+        return encode(IntArray(v), arrays)
     if isinstance(v, IntArray):
         if v.array.dtype == object:
             return {"$big": [str(x) for x in v.array.ravel()], "shape": list(v.shape)}
@@ -169,21 +194,22 @@ def _encode(v: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
     if isinstance(v, Fraction):
         return {"$fraction": f"{v.numerator}/{v.denominator}"}
     if isinstance(v, (tuple, list)):
-        return [_encode(x, arrays) for x in v]
+        return [encode(x, arrays) for x in v]
     if isinstance(v, dict):
-        return {"$dict": {str(k): _encode(x, arrays) for k, x in v.items()}}
+        return {"$dict": {str(k): encode(x, arrays) for k, x in v.items()}}
     if dataclasses.is_dataclass(v) and not isinstance(v, type):
         kind = "op" if isinstance(v, Op) else "encoder" if isinstance(v, Encoder) else "data"
         if kind == "data" and _DATA.get(type(v).__name__) is not type(v):
             raise TypeError(f"a parameter of type {type(v).__name__} cannot be saved")
-        fields = {f.name: _encode(getattr(v, f.name), arrays) for f in dataclasses.fields(v) if f.init}
+        fields = {f.name: encode(getattr(v, f.name), arrays) for f in dataclasses.fields(v) if f.init}
         return {f"${kind}": type(v).__name__, "fields": fields}
     raise TypeError(f"a parameter of type {type(v).__name__} cannot be saved")
 
 
-def _decode(v: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
+def decode(v: Any, arrays: Arrays) -> Any:
+    """The parameter that `encode` gave."""
     if isinstance(v, list):
-        return tuple(_decode(x, arrays) for x in v)
+        return tuple(decode(x, arrays) for x in v)
     if not isinstance(v, dict):
         return v
     if "$array" in v:
@@ -194,12 +220,12 @@ def _decode(v: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
     if "$fraction" in v:
         return Fraction(v["$fraction"])
     if "$dict" in v:
-        return {k: _decode(x, arrays) for k, x in v["$dict"].items()}
+        return {k: decode(x, arrays) for k, x in v["$dict"].items()}
     for kind, registry in (("op", Op.registry), ("encoder", Encoder.registry), ("data", _DATA)):
         name = v.get(f"${kind}")
         if name is not None:
             cls = registry.get(name)
             if cls is None:
                 raise ValueError(f"the file uses {kind} {name!r}, which this release does not have")
-            return cls(**{k: _decode(x, arrays) for k, x in v["fields"].items()})
+            return cls(**{k: decode(x, arrays) for k, x in v["fields"].items()})
     raise ValueError(f"unknown entry {sorted(v)} in the description")
