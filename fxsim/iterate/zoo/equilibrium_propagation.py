@@ -59,10 +59,9 @@ def equilibrium_propagation(
     parameters = {"x": (x, (inputs.shape[1],))}
     if nudge:
         parameters["y"] = (y, (outputs,))
-    return unit(
-        nudged if nudge else free, {"s": (Format(frac + 1, 1, False, overflow=Overflow.SAT), (n,))}, parameters,
-        **{"name": "equilibrium_propagation", **options},
-    )  # fmt: skip
+    state = {"s": (Format(frac + 1, 1, False, overflow=Overflow.SAT), (n,))}
+    named = {"name": "equilibrium_propagation", **options}
+    return unit(nudged if nudge else free, state, parameters, **named)
 
 
 def gradient(plus: Any, minus: Any, beta: Any, frac: int) -> Exact:
