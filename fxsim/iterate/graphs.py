@@ -58,8 +58,8 @@ def by_degree(logits: Any, edges: Any, nodes: int, frac: int) -> Array:
 def numgrid(kind: str, n: int) -> Array:
     """An n x n grid whose points inside a region are numbered 0, 1, ... column by column, the others -1.
 
-    kind  "S" the square without its border; "L" that without its lower right quarter; "D" a disc; as
-          MATLAB's numgrid, which counts from 1 and has 0 outside
+    kind  "S" the square without its border; "L" that without its lower right quarter; "D" a disc. In the
+          order of MATLAB's numgrid, which counts from 1 and has 0 outside
     """
     if n < 3:
         raise ValueError(f"n must be at least 3, not {n!r}")

@@ -9,7 +9,7 @@ import numpy as np
 import plain_updates
 
 from fxsim.iterate import rational
-from fxsim.iterate.graphs import by_degree
+from fxsim.iterate.graphs import by_degree, laplacian, numgrid
 
 F = 10
 
@@ -49,11 +49,11 @@ def cgs(count, gamma, seed=0):
         m[k, :n, :n] = graph(rng, n) * gamma.numerator
         b[k, :n] = rng.integers(-(1 << F), (1 << F) + 1, n)
     start = np.zeros_like(b)
-    x, steps, fixed = plain_updates.run(m, b, start, frac, "RND", 1000)
+    x, steps, fixed = plain_updates.run(m, b << frac, start, frac, "RND", 1000)
     corner = -(-np.abs(b).max(axis=1) * gamma.denominator // (gamma.denominator - gamma.numerator))
     corner = np.broadcast_to(corner[:, None], b.shape)
-    low, low_steps, low_fixed = plain_updates.run(m, b, -corner, frac, "TRN", 1000)
-    high, high_steps, high_fixed = plain_updates.run(m, b, corner, frac, "CEIL", 1000)
+    low, low_steps, low_fixed = plain_updates.run(m, b << frac, -corner, frac, "TRN", 1000)
+    high, high_steps, high_fixed = plain_updates.run(m, b << frac, corner, frac, "CEIL", 1000)
     worst, valid = Fraction(0), bool(low_fixed.all() and high_fixed.all())
     for k in range(count):
         exact = rational.solve((np.eye(most, dtype=np.int64) << frac) - m[k], b[k] << frac)
@@ -63,3 +63,107 @@ def cgs(count, gamma, seed=0):
         count, int(np.sum(~fixed)), worst, int(steps[fixed].max()), valid, int((high - low).max()),
         int(max(low_steps.max(), high_steps.max())),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Relaxed:
+    """Of many right-hand sides: those that came to rest, the most sweeps, the worst error in LSB."""
+
+    count: int
+    stopped: int
+    sweeps: int
+    error: Fraction
+
+
+def square_loads(count, n, seed, frac=F):
+    """Right-hand sides U(-1, 1) in LSB of 2**-frac."""
+    return np.random.default_rng(seed).integers(-(1 << frac), (1 << frac) + 1, (count, n))
+
+
+def worst_error(matrix, b, x):
+    """max |x - A^-1 b| in LSB, exactly."""
+    exact = rational.solve(matrix, b.T).T
+    return max(abs(int(v) - w) for v, w in zip(x.ravel(), exact.ravel(), strict=True))
+
+
+def sor_square(count, omega, mode, seed=1, cap=600, side=6):
+    """5-point SOR on side x side points, from 0, 14 bits, one after another: mode INC, RND or RND_CONV."""
+    matrix = laplacian(numgrid("S", side + 2))
+    n, c = len(matrix), Fraction(omega) / 4
+    frac = c.denominator.bit_length() - 1
+    m = (np.eye(n, dtype=np.int64) << frac) - c.numerator * matrix
+    b = square_loads(count, n, seed, 14)
+    groups = [[i] for i in range(n)]
+    spread = np.broadcast_to(m, (count, n, n))
+    x, steps, fixed = plain_updates.run(spread, b * c.numerator, np.zeros_like(b), frac, mode, cap, groups)
+    error = worst_error(matrix, b, x)
+    return Relaxed(count, int(fixed.sum()), int(steps.max()), error)
+
+
+def sor_bound(matrix, omega):
+    """||A^-1 D||_inf / omega, in LSB."""
+    inverse = rational.solve(matrix, np.diag(np.diag(matrix)))
+    return max(sum(abs(v) for v in row) for row in inverse) / Fraction(omega)
+
+
+def enclosed_square(count, seed=2, side=6):
+    """Jacobi on side x side points: (whether floor and ceil enclose, greatest width, bound of it)."""
+    matrix = laplacian(numgrid("S", side + 2))
+    n = len(matrix)
+    m = np.broadcast_to(4 * np.eye(n, dtype=np.int64) - matrix, (count, n, n))
+    b = square_loads(count, n, seed)
+    ones = [sum(row) for row in rational.solve(matrix, np.eye(n, dtype=np.int64))]
+    corner = np.ceil([float(v) * 1.001 for v in ones]).astype(np.int64) << F  # x0 >= A^-1 |b|
+    low, _, a = plain_updates.run(m, b, np.broadcast_to(-corner, b.shape), 2, "TRN", 5000)
+    high, _, z = plain_updates.run(m, b, np.broadcast_to(corner, b.shape), 2, "CEIL", 5000)
+    exact = rational.solve(matrix, b.T).T
+    valid = all(
+        int(u) <= w <= int(v) for u, w, v in zip(low.ravel(), exact.ravel(), high.ravel(), strict=True)
+    )
+    return bool(valid and a.all() and z.all()), int((high - low).max()), 2 * 4 * max(ones)
+
+
+def nearest_jacobi_square(count, seed=3, side=6):
+    """How many of so many right-hand sides cycle under nearest rounding from 0."""
+    matrix = laplacian(numgrid("S", side + 2))
+    n = len(matrix)
+    m = np.broadcast_to(4 * np.eye(n, dtype=np.int64) - matrix, (count, n, n))
+    b = square_loads(count, n, seed)
+    _, _, fixed = plain_updates.run(m, b, np.zeros_like(b), 2, "RND", 2000)
+    return int(np.sum(~fixed))
+
+
+def coordinate_descent(count, ties, seed=4, cap=2000):
+    """Symmetric positive definite integer systems, x_i <- the nearest integer to the minimum over x_i: how
+    many come to rest. ties: "up", or "keep" the component where it is as good as the new value."""
+    rng = np.random.default_rng(seed)
+    stopped = 0
+    for _ in range(count):
+        n = int(rng.integers(2, 9))
+        root = rng.integers(-8, 9, (n, n + 2))
+        a = root @ root.T + np.eye(n, dtype=np.int64)
+        b, x = rng.integers(-5000, 5001, n), rng.integers(-200, 201, n)
+        for _ in range(cap):
+            before = x.copy()
+            for i in range(n):
+                r, d = int(b[i] - a[i] @ x), int(a[i, i])
+                move = (2 * r + d) // (2 * d)
+                x[i] += 0 if ties == "keep" and 2 * abs(r) == d else move
+            if np.array_equal(x, before):
+                stopped += 1
+                break
+    return stopped
+
+
+def sweeps_of_sor(matrix, b, omega, tolerance=1e-8, cap=10000):
+    """Sweeps of float64 SOR until ||r|| < tolerance ||r_0||, as learning-to-relax counts; None: Jacobi."""
+    d = np.diag(np.diag(matrix))
+    lower = d if omega is None else d / omega + np.tril(matrix, -1)
+    step = np.eye(len(matrix)) - matrix @ np.linalg.inv(lower)
+    r = np.array(b, float)
+    limit = tolerance * np.linalg.norm(r)
+    for k in range(1, cap + 1):
+        r = step @ r
+        if np.linalg.norm(r) < limit:
+            return k
+    return cap

@@ -1,7 +1,7 @@
 """The updates once more, as plain NumPy integers over many affine systems at once: x <- M x + b.
 
-Matrices (rows, n, n) hold integers at `frac` bits, vectors (rows, n) LSB of the state. The tests tie this
-model to units by equality; the many systems of the termination tests run here.
+Matrices (rows, n, n) and b (rows, n) hold integers at `frac` bits, states (rows, n) LSB of the state. The
+tests tie this model to units by equality; the many systems of the termination tests run here.
 """
 
 import numpy as np
@@ -27,15 +27,13 @@ def rounded(old, target, frac, mode, eps=0):
 
 def sweep(m, b, x, frac, mode, groups=None, eps=0, lo=None, hi=None, noise=None):
     """One sweep: all at once, or the groups of components one after another. `noise` is added to targets."""
-    n = x.shape[1]
     x = x.copy()
     for group in [slice(None)] if groups is None else [np.array(g) for g in groups]:
-        target = np.matmul(m[:, group], x[:, :, None])[:, :, 0] + (b[:, group] << frac)
+        target = np.matmul(m[:, group], x[:, :, None])[:, :, 0] + b[:, group]
         if noise is not None:
             target = target + noise(target.shape)
         new = rounded(x[:, group], target, frac, mode, eps)
         x[:, group] = new if lo is None else np.clip(new, lo, hi)
-    assert x.shape[1] == n
     return x
 
 

@@ -54,7 +54,7 @@ def test_units_do_what_the_plain_model_does(rng):
         ):  # fmt: skip
             u = affine(m / 64, frac=9, update=update, schedule=schedule, cap=60)
             s = u.solve_raw(b=b, certified=False)
-            x, steps, fixed = plain_updates.run(m[None].repeat(20, 0), b, 0 * b, 6, mode, 60, groups)
+            x, steps, fixed = plain_updates.run(m[None].repeat(20, 0), b << 6, 0 * b, 6, mode, 60, groups)
             assert np.array_equal(s.raw, x), (mode, groups)
             assert np.array_equal(s.steps, steps) and np.array_equal(s.status == "fixed", fixed)
 
