@@ -112,9 +112,9 @@ def resolvent_above(raw: Array, scale: int, b: Sequence[Fraction]) -> tuple[Frac
         return None
     if not np.all(np.isfinite(e)) or np.any(e <= 0):
         return None
-    fine = 1 << 40
-    size = Fraction(float(e.min()))
-    for margin in (1e-9, 1e-6, 1e-3):
+    fine = 1 << 24
+    size = Fraction(2) ** (int(np.frexp(e.min())[1]) - 1)
+    for margin in (0.0, 1e-6, 1e-3):
         found = [int(-(-Fraction(float(v)) * Fraction(1 + margin) * fine // size)) for v in e]
         image = a @ np.array(found, object)
         step = size / fine

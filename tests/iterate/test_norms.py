@@ -62,7 +62,7 @@ def test_resolvent_bounds_are_above_and_near(seed):
     A = np.abs(M) / 2.0**scale
     exact = np.linalg.solve(np.eye(n) - A, np.array([float(v) for v in b]))
     assert np.all(np.array([float(v) for v in e]) >= exact * (1 - 1e-12))
-    assert np.allclose([float(v) for v in e], exact, rtol=1e-6)
+    assert np.allclose([float(v) for v in e], exact, rtol=1e-3)
     assert all(
         v - sum(Fraction(abs(int(m)), 1 << scale) * u for m, u in zip(row, e, strict=True)) >= r
         for v, row, r in zip(e, M, b, strict=True)
