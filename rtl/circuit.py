@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from amaranth import Cat, Const, Elaboratable, Module, Mux, ResetSignal, Shape, Signal, Value
@@ -13,13 +14,22 @@ from rtl.lower.net import Net
 class Circuit:
     """Writes into a module (`rtl.emit.Writer`); registers keep their value while `advance` is 0.
 
-    The registers of a state keep theirs while `taken` is 0 too.
+    The registers of a state keep theirs while `taken` is 0 too. `pins` are the signals that are read and
+    driven by name.
     """
 
-    def __init__(self, m: Module, payload: Signal, advance: Value, taken: Value) -> None:
+    def __init__(
+        self,
+        m: Module,
+        payload: Signal,
+        advance: Value,
+        taken: Value,
+        pins: Mapping[str, Signal] | None = None,
+    ) -> None:
         self.m, self.payload, self.advance = m, payload, advance
         self.step = advance & taken
         self.states: dict[str, Signal] = {}
+        self.pins = pins or {}
 
     def width(self, v: Value) -> int:
         return len(v)
@@ -86,6 +96,27 @@ class Circuit:
         out = self.states[name]
         kept = Mux(self.step, v, out.as_unsigned())
         self.m.d.sync += out.eq(Mux(ResetSignal(), Const(init, len(out)), kept))
+
+    def pin(self, name: str, width: int) -> Value:
+        return self.pins[name]
+
+    def drive(self, name: str, v: Value) -> Value:
+        self.m.d.comb += self.pins[name].eq(v)
+        return self.pins[name]
+
+    def wire(self, name: str, v: Value) -> Value:
+        out = Signal(len(v), name=name)
+        self.m.d.comb += out.eq(v)
+        return out
+
+    def flop(self, name: str, width: int) -> Value:
+        self.states[name] = Signal(width, name=name, reset_less=True)
+        return self.states[name]
+
+    def load(self, name: str, v: Value, enable: Value | None = None, reset: bool = False) -> None:
+        out = self.states[name]
+        kept = v if enable is None else Mux(enable, v, out.as_unsigned())
+        self.m.d.sync += out.eq(Mux(ResetSignal(), 0, kept) if reset else kept)
 
     def helper(self, net: Net, v: Value) -> Value:
         return v

@@ -1,116 +1,18 @@
-"""Verilog text of a core: its signals in the graph's order, under a comment per block."""
+"""Writes Verilog text: vectors as lists of named parts, signals, registers, tables."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from rtl.emit import At, cases_of, emit, lanes
+from rtl.emit import cases_of
 from rtl.lower.net import Net
-
-if TYPE_CHECKING:
-    from rtl.core import Core, Section
 
 # A cast leaves bits of a wire unread; tables are modules of their own in the same file. All else of
 # `verilator --lint-only -Wall` stays on.
 LINT_OFF = ("UNUSEDSIGNAL", "DECLFILENAME")
 
 
-def verilog(core: Core) -> str:
-    """The Verilog of `core`: a function of its graph and options only."""
-    w = Text(core.top, core.in_layout.bits)
-    at: At = {}
-    body = []
-    if core.state:
-        core.state.declare(w, core.plan.nets, at)
-        body += ["", "  // state registers", *w.taken()]
-    for title, nets in _groups(core):
-        emit(w, core.plan, nets, at)
-        body += ["", f"  // {title}", *w.taken()]
-    if core.state:
-        core.state.update(w, core.plan.nets, at)
-        body += ["", "  // the new state, where a sample leaves the input registers", *w.taken()]
-    payload = [_text(v) for v in lanes(w, core.outputs, core.plan, at)]
-    off = [f"/* verilator lint_off {name} */" for name in LINT_OFF]
-    return "\n".join(
-        [
-            *header(core), *off, "",
-            f"module {core.top}(",
-            "  input clk,",
-            "  input rst,",
-            f"  input {_range(core.in_layout.bits)}i__payload,",
-            "  input i__valid,",
-            "  output i__ready,",
-            f"  output {_range(core.out_layout.bits)}o__payload,",
-            "  output o__valid,",
-            "  input o__ready",
-            ");",
-            *w.constants, *_handshake(core.latency), *body, "",
-            "  // output",
-            "  assign o__payload = {", *(f"    {v}," for v in payload[:0:-1]), f"    {payload[0]}", "  };",
-            "endmodule", "",
-            *w.modules,
-        ]
-    )  # fmt: skip
-
-
-def _groups(core: Core) -> list[tuple[str, list[Net]]]:
-    groups = [("input registers", [n for n in core.plan.nets if n.kind == "input"])]
-    return groups + [(_section_line(core, s), s.nets) for s in core.sections()]
-
-
-def _handshake(latency: int) -> list[str]:
-    """The logic of `rtl.stream.handshake`."""
-    last = latency - 1
-    return [
-        "",
-        "  // handshake",
-        f"  reg {_range(latency)}valid;",
-        f"  wire advance = o__ready | ~valid[{last}];",
-        "  assign i__ready = advance;",
-        f"  assign o__valid = valid[{last}];",
-        "  always @(posedge clk)",
-        "    if (rst)",
-        f"      valid <= {latency}'d0;",
-        "    else if (advance)",
-        f"      valid <= {{valid[{last - 1}:0], i__valid}};",
-    ]
-
-
-def header(core: Core) -> list[str]:
-    """Comment lines: what the module is, its ports, its parts."""
-    stages = f"{core.plan.stages} stages"
-    if core.max_depth_per_stage is not None:
-        stages += f" of at most {core.max_depth_per_stage:g} adders of depth"
-    if core.clock_mhz is not None:
-        stages += f" for {core.clock_mhz:g} MHz by the delays of {core.family.name}"
-    lines = [
-        f"{core.top}: written by fxsim",
-        f"latency {core.latency} clock edges from i to o, one sample per clock; {stages}",
-        f"{core.adders} adders, depth {core.depth:g}, {core.registers} register bits",
-        "clk: rising edge; rst: synchronous, active high, empties the pipeline"
-        + (" and sets the state to its initial value" if core.state else ""),
-        "i__valid, i__ready and o__valid, o__ready: a sample moves at each edge where both are 1",
-    ]
-    state = [("state", core.state.layout)] if core.state else []
-    for port, layout in (("i__payload", core.in_layout), *state, ("o__payload", core.out_layout)):
-        for p, offset in zip(layout.ports, layout.offsets, strict=True):
-            dims = "x".join(map(str, p.shape)) or "scalar"
-            kind = f"{'signed' if p.signed else 'unsigned'} {p.width} bits, frac {p.frac}"
-            lines.append(f"{port}[{offset + p.bits - 1}:{offset}]: {p.name}, {dims}, lane 0 lowest, {kind}")
-    return [f"// {line}" for line in [*lines, *(_section_line(core, s) for s in core.sections())]]
-
-
-def _section_line(core: Core, section: Section) -> str:
-    stages = [core.plan.stage[n] for n in section.nets]
-    ins, outs = ("; ".join(map(str, types)) for types in (section.inputs, section.outputs))
-    adders = sum(n.kind in ("add", "sub", "neg") for n in section.nets)
-    where = f"stages {min(stages)}..{max(stages)}"
-    # A block has its name from the file; a line break there would end the comment.
-    name = "".join(c if c.isprintable() else " " for c in section.name)
-    return f"{section.kind} {name}: {ins} -> {outs}; {where}; {adders} adders"
-
-
-def _range(width: int) -> str:
+def span(width: int) -> str:
     return f"[{width - 1}:0] " if width > 1 else ""
 
 
@@ -141,14 +43,14 @@ def _copies(bit: str, count: int) -> Part:
     return Part(f"{{{count}{{{bit}}}}}" if count > 1 else bit, count, atom=count > 1, copied=bit)
 
 
-def _text(v: Vector) -> str:
+def text_of(v: Vector) -> str:
     if len(v) == 1:
         return v[0].text
     return "{" + ", ".join(p.text for p in reversed(v)) + "}"
 
 
 def _operand(v: Vector) -> str:
-    return _text(v) if len(v) != 1 or v[0].atom else f"({v[0].text})"
+    return text_of(v) if len(v) != 1 or v[0].atom else f"({v[0].text})"
 
 
 class Text:
@@ -161,6 +63,7 @@ class Text:
         self.updates: list[str] = []
         self.resets: list[str] = []  # of state registers
         self.steps: list[str] = []
+        self.loads: dict[tuple[str, bool], list[tuple[str, str, str]]] = {}  # by enable, and with a reset
         self.constants: list[str] = []
         self.modules: list[str] = []
 
@@ -174,6 +77,14 @@ class Text:
             lines += ["  always @(posedge clk)", "    if (rst) begin", *self.resets]
             lines += ["    end else if (advance & valid[0]) begin", *self.steps, "    end"]
             self.resets, self.steps = [], []
+        for (enable, reset), items in self.loads.items():
+            lines.append("  always @(posedge clk)")
+            if reset:
+                lines += ["    if (rst) begin", *(f"      {name} <= {zero};" for name, zero, _ in items)]
+            head = f"if ({enable}) begin" if enable else "begin"
+            lines.append(f"    end else {head}" if reset else f"    {head}")
+            lines += [*(f"      {name} <= {text};" for name, _, text in items), "    end"]
+        self.loads = {}
         return lines
 
     # ---- vectors --------------------------------------------------------------------------------------
@@ -225,7 +136,7 @@ class Text:
         if not count:
             return ()
         value = bit[0].value
-        return (_copies(_text(bit), count),) if value is None else self.constant(-value, count)
+        return (_copies(text_of(bit), count),) if value is None else self.constant(-value, count)
 
     # ---- operators ------------------------------------------------------------------------------------
 
@@ -254,7 +165,7 @@ class Text:
     def _reduced(self, symbol: str, a: Vector) -> Vector:
         if self.width(a) == 1:
             return a
-        text = _text(a)
+        text = text_of(a)
         return self._made(f"{symbol}{text}" if a[0].name or len(a) > 1 else f"{symbol}({text})", 1)
 
     def equal(self, a: Vector, b: Vector) -> Vector:
@@ -262,7 +173,7 @@ class Text:
 
     def less(self, a: Vector, b: Vector, signed: bool) -> Vector:
         if signed:
-            return self._made(f"$signed({_text(a)}) < $signed({_text(b)})", 1)
+            return self._made(f"$signed({text_of(a)}) < $signed({text_of(b)})", 1)
         return self._made(f"{_operand(a)} < {_operand(b)}", 1)
 
     def pick(self, c: Vector, a: Vector, b: Vector) -> Vector:
@@ -274,30 +185,46 @@ class Text:
         return (self._bits("i__payload", offset, width),)
 
     def signal(self, name: str, net: Net, v: Vector) -> Vector:
-        return self._wire(name, v)
-
-    def _wire(self, name: str, v: Vector) -> Vector:
-        width = self.sizes[name] = self.width(v)
-        self.lines.append(f"  wire {_range(width)}{name} = {_text(v)};")
-        return (self._bits(name, 0, width),)
+        return self.wire(name, v)
 
     def register(self, name: str, net: Net, v: Vector) -> Vector:
         width = self.sizes[name] = net.width
-        self.lines.append(f"  reg {_range(width)}{name};")
-        self.updates.append(f"      {name} <= {_text(v)};")
+        self.lines.append(f"  reg {span(width)}{name};")
+        self.updates.append(f"      {name} <= {text_of(v)};")
         return (self._bits(name, 0, width),)
 
     def state(self, name: str, net: Net, init: int) -> Vector:
         width = self.sizes[name] = net.width
-        self.lines.append(f"  reg {_range(width)}{name};")
+        self.lines.append(f"  reg {span(width)}{name};")
         return (self._bits(name, 0, width),)
 
     def next_state(self, name: str, init: int, v: Vector) -> None:
-        self.resets.append(f"      {name} <= {_text(self.constant(init, self.sizes[name]))};")
-        self.steps.append(f"      {name} <= {_text(v)};")
+        self.resets.append(f"      {name} <= {text_of(self.constant(init, self.sizes[name]))};")
+        self.steps.append(f"      {name} <= {text_of(v)};")
+
+    def pin(self, name: str, width: int) -> Vector:
+        self.sizes[name] = width
+        return (self._bits(name, 0, width),)
+
+    def drive(self, name: str, v: Vector) -> Vector:
+        self.lines.append(f"  assign {name} = {text_of(v)};")
+        return self.pin(name, self.width(v))
+
+    def wire(self, name: str, v: Vector) -> Vector:
+        width = self.sizes[name] = self.width(v)
+        self.lines.append(f"  wire {span(width)}{name} = {text_of(v)};")
+        return (self._bits(name, 0, width),)
+
+    def flop(self, name: str, width: int) -> Vector:
+        self.lines.append(f"  reg {span(width)}{name};")
+        return self.pin(name, width)
+
+    def load(self, name: str, v: Vector, enable: Vector = (), reset: bool = False) -> None:
+        zero = text_of(self.constant(0, self.sizes[name]))
+        self.loads.setdefault((text_of(enable) if enable else "", reset), []).append((name, zero, text_of(v)))
 
     def helper(self, net: Net, v: Vector) -> Vector:
-        return self._wire(f"{net.name}_sum", v)
+        return self.wire(f"{net.name}_sum", v)
 
     def entry(self, bits: int, index: Vector) -> Vector:
         size = 1 << self.width(index)
@@ -307,28 +234,28 @@ class Text:
         if name not in self.sizes:
             self.sizes[name] = size
             self.constants.append(f"  localparam [{size - 1}:0] {name} = {size}'h{bits:x};")
-        return self._made(f"{name}[{_text(index)}]", 1, atom=True)
+        return self._made(f"{name}[{text_of(index)}]", 1, atom=True)
 
     def rom(self, name: str, net: Net, index: Vector) -> Vector:
         width = self.sizes[name] = net.width
         size = self.width(index)
-        self.lines.append(f"  wire {_range(width)}{name};")
-        ports = f".{name}_index({_text(index)}), .{name}({name})"
+        self.lines.append(f"  wire {span(width)}{name};")
+        ports = f".{name}_index({text_of(index)}), .{name}({name})"
         self.lines.append(f"  {self.top}_{name}_rom {name}_rom ({ports});")
         cases, rest = cases_of(net)
         self.modules += [
             f"module {self.top}_{name}_rom(",
-            f"  input {_range(size)}{name}_index,",
-            f"  output reg {_range(width)}{name}",
+            f"  input {span(size)}{name}_index,",
+            f"  output reg {span(width)}{name}",
             ");",
             "  always @*",
             f"    case ({name}_index)",
             *(
-                f"      {', '.join(_text(self.constant(c, size)) for c in codes)}: "
-                f"{name} = {_text(self.constant(entry, width))};"
+                f"      {', '.join(text_of(self.constant(c, size)) for c in codes)}: "
+                f"{name} = {text_of(self.constant(entry, width))};"
                 for entry, codes in cases
             ),
-            f"      default: {name} = {_text(self.constant(rest, width))};",
+            f"      default: {name} = {text_of(self.constant(rest, width))};",
             "    endcase",
             "endmodule",
             "",

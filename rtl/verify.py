@@ -12,8 +12,11 @@ import numpy as np
 
 from fxsim.emulate.feed import batched
 from fxsim.graph import Graph
+from fxsim.iterate.unit import Unit
 from fxsim.machine import Machine
-from rtl.core import Core, build, with_elements
+from rtl.core import Core, build
+from rtl.design import with_elements
+from rtl.iterate import IterateCore
 
 SIMULATORS = ("cocotb", "native", "amaranth")
 
@@ -38,7 +41,7 @@ class Verification:
     simulator: str
     first_difference: Any = None
     waves: str | None = None
-    core: Core | None = field(default=None, repr=False, compare=False)
+    core: Core | IterateCore | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.mismatches == 0
@@ -53,7 +56,7 @@ class Verification:
 
 
 def verify(
-    graph: Graph | Machine | Core,
+    graph: Graph | Machine | Core | Unit | IterateCore,
     *x: Any,
     raw: bool = False,
     simulator: str = "cocotb",
@@ -75,6 +78,9 @@ def verify(
     waves               file to write a waveform to, .vcd or .fst (cocotb only)
     options             of `rtl.build`, where a graph is given
 
+    Of a unit of `fxsim.iterate`, or its core, x is one mapping of its parameters, `start` among the options
+    its start states, and states, steps and status are compared; see `rtl.solving.verify`.
+
     A difference is a result. Raises RuntimeError where the latency is not core.latency or the handshake is
     broken, TimeoutError at the bound on cycles, ValueError for an unknown simulator or waves without
     cocotb.
@@ -83,6 +89,13 @@ def verify(
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
     if waves is not None and simulator != "cocotb":
         raise ValueError(f"waves must be None for the simulator {simulator!r}, not {waves!r}")
+    if isinstance(graph, (Unit, IterateCore)):
+        from rtl.solving import verify as solve
+
+        return solve(
+            graph, *x, raw=raw, simulator=simulator, idle=idle, backpressure=backpressure, seed=seed,
+            waves=waves, max_cycles=max_cycles, **options,
+        )  # fmt: skip
     if isinstance(graph, Core):
         if options:
             raise TypeError(f"build options {sorted(options)} need a graph, not a core")

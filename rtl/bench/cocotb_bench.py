@@ -19,7 +19,7 @@ import numpy as np
 from rtl.bench import model as _model
 from rtl.bench.patterns import Pattern, pair
 from rtl.bench.protocol import bounds
-from rtl.bench.scoreboard import Comparison, Difference, compare_words
+from rtl.bench.scoreboard import Comparison, Difference, compare_words, in_order
 from rtl.layout import Layout
 
 JOB = "FXSIM_BENCH_JOB"  # as in rtl/bench/testbench.py, which only a simulator can import
@@ -81,6 +81,7 @@ def run(
     latency: int | None = None,
     max_cycles: int | None = None,
     reset_check: bool = True,
+    ordered: bool = True,
     work_dir: str | os.PathLike[str] | None = None,
 ) -> BenchResult:
     """Stream `inputs` through module `top` of `verilog` and compare every output code with `expected`.
@@ -88,7 +89,8 @@ def run(
     idle, backpressure: a Pattern, or the probability of a pause in each cycle, drawn from `seed`; the same
     seed gives the same cycles as `rtl.bench.native`. waves: file to write, `.vcd` or `.fst`. latency: clock
     cycles that must be measured. max_cycles: bound on the clock cycles, by default generous and extended as
-    long as words keep flowing. work_dir: folder for log, results.xml and data, by default a temporary one.
+    long as words keep flowing. ordered: False for a core whose outputs may come in any order.
+    work_dir: folder for log, results.xml and data, by default a temporary one.
 
     A wrong code is a result. Raises TimeoutError at the bound; RuntimeError when the core breaks the
     handshake, gives surplus outputs, does not obey reset, or has another latency; and what
@@ -111,6 +113,7 @@ def run(
             "limit": limit,
             "patience": patience,
             "reset_check": reset_check,
+            "ordered": ordered,
             "inputs": str(folder / "inputs.npy"),
             "expected": str(folder / "expected.npy"),
             "outputs": str(folder / "outputs.npy"),
@@ -134,7 +137,8 @@ def run(
         if "seconds" not in result:
             raise RuntimeError(f"the simulation ended without a result:\n{log[-_TAIL:]}")
         got = np.load(job["outputs"])
-    comparison: Comparison = compare_words(out_layout, got, want)
+    pairs = (got, want) if ordered else (in_order(got), in_order(want))
+    comparison: Comparison = compare_words(out_layout, *pairs)
     if latency is not None and len(want) and result["latency"] != latency:
         raise RuntimeError(f"latency must be {latency} clock cycles, not {result['latency']}")
     return BenchResult(

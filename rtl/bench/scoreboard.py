@@ -78,6 +78,11 @@ def compare(layout: Layout, got: Sequence[np.ndarray], want: Any) -> Comparison:
     return Comparison(vectors, count, int(np.count_nonzero(bad)), first)
 
 
+def in_order(words: np.ndarray) -> np.ndarray:
+    """Packed words sorted as integers, so by the last port first: for results that come in any order."""
+    return words[np.lexsort(words.T)]
+
+
 def compare_words(layout: Layout, got: np.ndarray, want: np.ndarray) -> Comparison:
     """As `compare`, on packed words: nothing is taken apart where all are equal."""
     if got.shape == want.shape and np.array_equal(got, want):

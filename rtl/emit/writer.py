@@ -47,6 +47,22 @@ class Writer(Protocol):
     def next_state(self, name: str, init: int, v: Any) -> None:
         """The value that this register takes where the pipeline advances and stage 0 holds a sample."""
 
+    def pin(self, name: str, width: int) -> Any:
+        """An input port."""
+
+    def drive(self, name: str, v: Any) -> Any:
+        """Drives an output port, or a signal that is declared already, and reads it."""
+
+    def wire(self, name: str, v: Any) -> Any:
+        """A signal that is no net's."""
+
+    def flop(self, name: str, width: int) -> Any:
+        """A register that is no net's."""
+
+    def load(self, name: str, v: Any, enable: Any = ..., reset: bool = False) -> None:
+        """What a register of `flop` or `state` takes at each edge where `enable` is 1, or without it at
+        every edge; where `reset`, 0 while the module is in reset."""
+
     def rom(self, name: str, net: Net, index: Any) -> Any:
         """Module NAME_rom with the signal NAME_index; a signal called `name`."""
 

@@ -182,6 +182,8 @@ def _least(nl: Netlist, bounds: Bounds | None, a: Wire, b: Wire) -> Wire:
         a, b = b, a
     if a.is_constant:
         return nl.clamp(b, min(b.lo, a.value), a.value)
+    if _flags(a, b):
+        return nl.both(a, b)
     return nl.mux(nl.less(b, a), b, a, bounds or (min(a.lo, b.lo), min(a.hi, b.hi)))
 
 
@@ -190,7 +192,13 @@ def _greatest(nl: Netlist, bounds: Bounds | None, a: Wire, b: Wire) -> Wire:
         a, b = b, a
     if a.is_constant:
         return nl.clamp(b, a.value, max(b.hi, a.value))
+    if _flags(a, b):
+        return nl.either(a, b)
     return nl.mux(nl.less(a, b), b, a, bounds or (max(a.lo, b.lo), max(a.hi, b.hi)))
+
+
+def _flags(*wires: Wire) -> bool:
+    return all(w.lo >= 0 and w.hi <= 1 for w in wires)
 
 
 def _tree(pair: Callable[[Any, Any], Any], items: list[Any]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import numpy as np
 
@@ -53,14 +54,14 @@ class Names:
     No tensor is called as the module `top` is: in Verilator, a signal of that name would hide the module.
     """
 
-    def __init__(self, graph: Graph, top: str = "") -> None:
+    def __init__(self, graph: Graph, top: str = "", own: Collection[str] = OWN) -> None:
         self.position = graph.index
         self.base: dict[Node, str] = {}
         named = {n.value: identifier(k) for k, n in reversed(graph.names.items()) if n.value is not None}
         inner = {i: identifier(b.name) for b in graph.blocks for i in range(b.start, b.stop)}
         self.follower: dict[Node | None, Node | None] = {}
         before: Node | None = None
-        taken = dict.fromkeys((top, *OWN), 0)
+        taken = dict.fromkeys((top, *own), 0)
         for node in graph.values:
             i = self.position[node]
             if isinstance(node, Input):

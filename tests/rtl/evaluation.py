@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rtl.core import Core, with_elements
+from rtl.core import Core
+from rtl.design import with_elements
 from rtl.emit import At, cases_of, emit, lanes
 from rtl.lower.net import Net
 

@@ -9,7 +9,8 @@ import pytest
 
 import fxsim
 from fxsim.formats import Format, Overflow, Rounding
-from rtl.core import Core, with_elements
+from rtl.core import Core
+from rtl.design import with_elements
 from rtl.lower import encode, spare
 from tests.agreement.random_graphs import random_graph, stimulus
 from tests.rtl.evaluation import evaluate
