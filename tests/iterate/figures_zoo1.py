@@ -10,6 +10,7 @@ import plain_updates
 
 from fxsim.iterate import rational
 from fxsim.iterate.graphs import by_degree, laplacian, numgrid
+from fxsim.iterate.tsallis_inf import TsallisInf
 
 F = 10
 
@@ -167,3 +168,23 @@ def sweeps_of_sor(matrix, b, omega, tolerance=1e-8, cap=10000):
         if np.linalg.norm(r) < limit:
             return k
     return cap
+
+
+FIXED_OMEGAS = (1.0, 1.2, 1.4, 1.6, 1.8)
+
+
+def learned_omega(instances, seed=0, arms=20, cap=400, side=10):
+    """Shifted side x side Laplacians A + c, c = -.15 + .6 Beta(1/2, 3/2), one after another: the sweeps
+    of each instance, at most `cap`, with the learner's omega among linspace(1, 1.95, arms), and with fixed ones."""
+    rng = np.random.default_rng(seed)
+    base = laplacian(numgrid("S", side + 2)).astype(float)
+    learner = TsallisInf(tuple(np.linspace(1, 1.95, arms)), seed)
+    learned, fixed = [], {w: [] for w in FIXED_OMEGAS}
+    for _ in range(instances):
+        matrix = base + (-0.15 + 0.6 * rng.beta(0.5, 1.5)) * np.eye(side**2)
+        b = rng.normal(size=side**2)
+        learned.append(sweeps_of_sor(matrix, b, learner.pick(), cap=cap))
+        learner.update(learned[-1])
+        for w, listed in fixed.items():
+            listed.append(sweeps_of_sor(matrix, b, w, cap=cap))
+    return np.array(learned), {w: float(np.mean(v)) for w, v in fixed.items()}, learner
