@@ -221,7 +221,7 @@ def spread(a: Scaled, shape: tuple[int, ...], lead: int = 0) -> Scaled:
 def spread_array(a: Array, shape: tuple[int, ...], lead: int) -> Array:
     own = a.shape[lead:]
     ones = (1,) * (len(shape) - len(own))
-    return np.broadcast_to(a.reshape(*a.shape[:lead], *ones, *own), (*a.shape[:lead], *shape))
+    return np.broadcast_to(a.reshape((*a.shape[:lead], *ones, *own)), (*a.shape[:lead], *shape))
 
 
 def value_range(node: Node, s: Slopes) -> tuple[Scaled, Scaled]:
