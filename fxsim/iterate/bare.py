@@ -13,9 +13,11 @@ def bare(unit: Unit) -> Machine:
     """(states, parameters) -> (new states, unchanged): a sweep per time step from the unit's own start.
 
     No stop but the flag `unchanged`, no cap, no count, and reset is the only way to the next problem. Raises
-    ValueError for an update that reads the start or the number of the step.
+    ValueError for an update that reads the start or the number of the step, and for a unit without `plan`.
     """
-    if unit.plan.update.anchored:
+    if unit.plan is None:
+        raise ValueError("unit must be made from its step, not loaded from a file")
+    if unit.update.anchored:
         raise ValueError(f"update must read the state only, not {unit.update}")
     builder = Builder(f"{unit.name}_bare")
     x, parameters = declare(unit.plan, builder)

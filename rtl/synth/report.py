@@ -134,6 +134,8 @@ def report(
     device, seeds   as `rtl.synth.fmax` takes them
     options         of `rtl.build`, where a graph is given
 
+    Of a unit of `fxsim.iterate`, latency and interval are those of one sweep.
+
     Raises what `synthesize` and `fmax` raise; TypeError for options beside a core.
     """
     family = check(target, device=device, fmax=fmax, seeds=seeds)
@@ -168,9 +170,10 @@ _family, _layers, _fmax = target, layers, fmax  # the functions, where a paramet
 
 
 def _core(design: Core | Graph | Machine, options: dict[str, Any]) -> Core:
-    from rtl.core import Core, build
+    from rtl.core import build
+    from rtl.design import Design
 
-    if not isinstance(design, Core):
+    if not isinstance(design, Design):
         return build(design, **options)
     if options:
         raise TypeError(f"build options {sorted(options)} need a graph, not a core")
