@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fxsim.constants import to_raw
 from fxsim.formats import Format, Overflow, Rounding
 from fxsim.integers import Array
-from fxsim.layers.references import PRECISION, exp2
+from fxsim.layers.references import PRECISION, Enclosure, exp2
 from fxsim.layers.softmax import Softmax
 from fxsim.trace import Tensor
 
-TABLE_BITS = 17  # of the sum of the powers: every mantissa of it is an entry or a point of a segment
+if TYPE_CHECKING:
+    from fxsim.iterate.unit import Unit
+
+TABLE_BITS = 15  # of the sum of the powers: every mantissa of it is an entry or a point of a segment
 # log2 e to 128 bits; it is irrational.
 LOG2_E = Fraction(490923683258796565746369346286093237522, 1 << 128)
 
@@ -24,7 +28,7 @@ def softmax_of(
 ) -> Tensor:
     """Softmax over the last axis of scores rounded to nearest at `score_frac`, by one Softmax block.
 
-    exp_frac  of the powers, by default what `out` asks for, but so that the sum has at most 17 bits behind
+    exp_frac  of the powers, by default what `out` asks for, but so that the sum has at most 15 bits behind
               its leading one: with many elements the small powers lose bits to that
 
     Lost: half a unit of `score_frac` per score (ln b / 4 of it in a result), and the block's bound.
@@ -41,8 +45,9 @@ def softmax_of(
     if exp_frac is None:
         wanted = out.frac + 2 + (size - 1).bit_length()
         exp_frac = max(min(wanted, TABLE_BITS + 1 - size.bit_length()), 2)
-    # `direct` would be a table of all distances, right for few bits only.
-    layer = Softmax(source, size, out, base, exp_frac=exp_frac, direct=False)
+    # All codes of an octave are enumerated: a unit is made in a second with two bits more than the result
+    # has. `direct` would be a table of all distances, right for few bits only.
+    layer = Softmax(source, size, out, base, exp_frac, out.frac + 2, direct=False)
     return layer(scores.cast(source))
 
 
@@ -65,12 +70,24 @@ def integers(values: Any, name: str, ndim: int) -> Array:
     return raw
 
 
-def softmax_exact(scores: list[Fraction], log2_base: Fraction = Fraction(1)) -> list[Fraction]:
-    """2**(log2_base * s_k) / sum_j, right to K * 2**-(PRECISION - 2), for K scores.
+def softmax_exact(scores: list[Fraction], function: Callable[[Fraction], Enclosure] = exp2) -> list[Fraction]:
+    """function(s_k) / sum_j function(s_j) of a power, `exp2` or `exp`, right to K * 2**-(PRECISION - 2).
 
     The powers are relative to the greatest, whose own is 1: each errs by 2**-PRECISION at most.
     """
     top = max(scores)
-    powers = [Fraction(sum(exp2((s - top) * log2_base)), 2 << PRECISION) for s in scores]
+    powers = [Fraction(sum(function(s - top)), 2 << PRECISION) for s in scores]
     total = sum(powers)
     return [p / total for p in powers]
+
+
+def evaluation_error(unit: Unit) -> Fraction:
+    """A bound of |computed T - ideal T| over the whole state space, rounded up to 2**-10 LSB of the state.
+
+    It is what increments are shrunk by (T4'), times omega where the update relaxes.
+    """
+    from fxsim.iterate.slopes import slopes
+
+    worst = max(s.error.greatest() for s in slopes(unit.map, unit.state))
+    fine = 1 << max(f.frac for f in unit.formats) + 10
+    return Fraction(-(-worst * fine // 1), fine)

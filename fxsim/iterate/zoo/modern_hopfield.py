@@ -83,7 +83,7 @@ def reference(patterns: Any, beta: Any, start: Any, frac: int = 10, steps: int =
         x = [Fraction(int(v), 1 << frac) for v in row]
         for _ in range(steps):
             scores = [sum((int(p) * v for p, v in zip(r, x, strict=True)), Fraction(0)) for r in P]
-            weights = softmax_exact(scores, factor)
+            weights = softmax_exact([factor * s for s in scores])
             exact = [sum((int(p) * w for p, w in zip(c, weights, strict=True)), Fraction(0)) for c in P.T]
             x = [dyadic(v, 128, "x") for v in exact]
         found.append(x)
