@@ -175,7 +175,7 @@ FIXED_OMEGAS = (1.0, 1.2, 1.4, 1.6, 1.8)
 
 def learned_omega(instances, seed=0, arms=20, cap=400, side=10):
     """Shifted side x side Laplacians A + c, c = -.15 + .6 Beta(1/2, 3/2), one after another: the sweeps
-    of each instance, at most `cap`, with the learner's omega among linspace(1, 1.95, arms), and with fixed ones."""
+    of each instance, at most `cap`, omega by the learner from linspace(1, 1.95, arms), and fixed."""
     rng = np.random.default_rng(seed)
     base = laplacian(numgrid("S", side + 2)).astype(float)
     learner = TsallisInf(tuple(np.linspace(1, 1.95, arms)), seed)

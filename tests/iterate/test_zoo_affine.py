@@ -81,7 +81,7 @@ def test_relu_keeps_the_bound(rng):
     b = rng.integers(-1024, 1024, (30, 6))
     s = u.solve_raw(b=b, certified=False)
     assert set(s.status) == {"fixed"}
-    x, targets = s.raw, u.map.run_raw(s.raw, b)
+    x, targets = s.raw, u.map.run_raw(s.raw, b)[0]
     one = 1 << (u.map.outputs[0].type.frac - 10)
     assert np.all(np.abs(targets - x * one) < one) and np.any(x == 0) and np.all(x >= -1)
 

@@ -37,7 +37,7 @@ def affine(
     activation  elementwise, of slope at most 1, 0 at 0 (relu); None: identity
     options     as of `unit`: update, stop, schedule, cap, start, proofs, name
 
-    For a schedule of groups only the rows of the group are computed.
+    For a schedule of groups only the rows of the group are computed. The unit's residual is T(x) - x.
     """
     raw, coefficient_frac = to_raw(A, "A")
     return _affine(raw, coefficient_frac, frac, gamma, b, state, activation, {"name": "affine", **options})
@@ -139,7 +139,11 @@ def _affine(
             y = activation(y)
         return y if only is not None or len(shape) == 1 else y.reshape(*shape)
 
-    return unit(step, {"x": (state, shape)}, {"b": (held, shape)}, **options)
+    def residual(x: Tensor, b: Tensor) -> Tensor:
+        return step(x, b) - x
+
+    settings: dict[str, Any] = {"residual": residual, **options}
+    return unit(step, {"x": (state, shape)}, {"b": (held, shape)}, **settings)
 
 
 def example() -> Example:
