@@ -87,10 +87,10 @@ def refine(
                 alive[row], status[row] = False, "tolerance"
         if k == rounds or not alive.any():
             break
-        rows = np.flatnonzero(alive)
+        rows = np.flatnonzero(alive).tolist()
         shifts = [_shift(r[i], r_frac, form.frac, form.hi) for i in rows]
         inner = np.stack([_rounded(r[i], r_frac - form.frac - s) for i, s in zip(rows, shifts, strict=True)])
-        shaped = inner.astype(np.int64).reshape(len(inner), *unit.map.inputs[1].type.shape)
+        shaped: Any = inner.astype(np.int64).reshape(len(inner), *unit.map.inputs[1].type.shape)
         found = unit.solve_raw(certified=certified, **{unit.parameters[0]: shaped})
         grown = max([x_frac, *(state.frac + s for s in shifts)])
         x, x_frac = shift_left(x, grown - x_frac), grown
@@ -98,7 +98,7 @@ def refine(
         for i, s, e in zip(rows, shifts, found.raw, strict=True):
             moved[i] = moved[i] + to_object(e).ravel() * (1 << (grown - state.frac - s))
         new, new_frac = _residual(K, K_frac, right, frac, moved, x_frac)
-        for i, count, code, v in zip(rows.tolist(), found.steps, found.codes, inner, strict=True):
+        for i, count, code, v in zip(rows, found.steps, found.codes, inner, strict=True):
             steps[i] += int(count)
             size = _size(new[i], new_frac)
             top = int(np.max(np.abs(v)))
