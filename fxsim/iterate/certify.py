@@ -22,7 +22,7 @@ from fxsim.iterate.step_slopes import (
     innermost,
     rounding_error,
     shrinking,
-    state_map,
+    state_targets,
     step_slopes,
 )
 from fxsim.iterate.stops import Count, Cycle, Delta, Residual, Stop, Unchanged
@@ -36,14 +36,17 @@ if TYPE_CHECKING:
 Vector = tuple[Fraction, ...]
 
 
-def require(unit: Unit) -> Certificate:
-    """The certificate of a unit that is proven to stop. ValueError for one that may not, with what makes it
-    legal."""
+def require(unit: Unit) -> None:
+    """Nothing for a unit that is proven to stop; ValueError for one that may not, with what makes it legal.
+
+    A count, or a cycle of a state that says all, needs no more to be known of the map.
+    """
+    if any(isinstance(s, Count) or (isinstance(s, Cycle) and not _moving_anchor(unit)) for s in unit.stops):
+        return
     found = certify(unit)
     if found.terminates_by is None:
         legal = "".join(f"\n  - {a}" for a in found.alternatives)
         raise ValueError(f"unit {unit.name!r} may not stop: {found.reason}. Legal would be:{legal}")
-    return found
 
 
 def certify(unit: Unit) -> Certificate:
@@ -203,6 +206,8 @@ def _rest(facts: _Facts) -> tuple[_Rest | None, str]:
     for proof in unit.proofs:
         proven = proof.verify(unit, facts.slopes)
         if proven is not None:
+            if proven.note:
+                facts.notes.append(proven.note)
             return _Rest(proven.by, proven.reason, proven.needs_start, proven.radius), ""
     if facts.slopes is None:
         return None, f"nothing is known of its map ({facts.unknown})"
@@ -248,7 +253,7 @@ def _moving_anchor(unit: Unit) -> bool:
 
 def _corner(unit: Unit) -> str:
     """ "below" or "above" where x0 <= P T(x0) or x0 >= P T(x0) for all parameters, else ""."""
-    graph = state_map(unit)
+    graph = unit.map
     env: dict[Node, TensorType] = {n: n.type for n in graph.inputs}
     for node, start in zip(graph.inputs, unit.start, strict=False):
         env[node] = TensorType.constant(np.broadcast_to(start.array, node.type.shape), node.type.frac)
@@ -256,7 +261,9 @@ def _corner(unit: Unit) -> str:
         assert isinstance(v, Value)
         env[v] = v.op.infer(*(env[a] for a in v.args))
     below = above = True
-    for out, start, fmt, node in zip(graph.outputs, unit.start, unit.formats, graph.inputs, strict=False):
+    for out, start, fmt, node in zip(
+        state_targets(unit), unit.start, unit.formats, graph.inputs, strict=False
+    ):
         t, frac = env[out], fmt.frac
         scale = Fraction(2) ** (frac - t.frac)
         floor = fmt.lo + 1 if fmt.overflow is Overflow.SAT_SYM and fmt.signed else fmt.lo

@@ -131,7 +131,11 @@ def spectral_radius_below_one(raw: Array, scale: int = 0) -> bool:
 
 
 def positive_definite(raw: Array) -> bool:
-    """Is the symmetric integer matrix positive definite? Exact: all leading minors, fraction-free (Bareiss).
+    """Is the symmetric integer matrix positive definite? Exactly.
+
+    Floating point proposes X near the inverse root of A, so that X^T A X is near I: where that is strictly
+    diagonally dominant, A is positive definite. It proposes v near the lowest eigenvector: where
+    v^T A v <= 0, A is not. What neither decides, fraction-free elimination does (leading minors, Bareiss).
 
     ValueError for a matrix that is not symmetric.
     """
@@ -140,6 +144,41 @@ def positive_definite(raw: Array) -> bool:
         raise ValueError(
             f"a matrix must be symmetric to be positive definite, not {np.asarray(raw).tolist()}"
         )
+    if not len(a):
+        return True
+    if any(int(v) <= 0 for v in np.diag(a)):
+        return False
+    decided = _by_congruence(a) if len(a) > 8 else None
+    return _by_elimination(a) if decided is None else decided
+
+
+def _by_congruence(a: Array) -> bool | None:
+    """True or False where a congruence or a vector proves it, else None."""
+    top = max(abs(int(v)) for v in a.ravel())
+    floats = _floats(a, top.bit_length())
+    try:
+        x = np.linalg.inv(np.linalg.cholesky(floats)).T
+    except np.linalg.LinAlgError:
+        low = np.linalg.eigh(floats)[1][:, 0]
+        v = np.array([round(float(u) * (1 << 30)) for u in low], object)
+        return False if int(v @ a @ v) <= 0 else None
+    if not np.all(np.isfinite(x)):
+        return None
+    x = x / np.abs(x).max(axis=0)  # a scale per column leaves dominance to the proof
+    columns = np.array([[round(float(u) * (1 << 40)) for u in row] for row in x], object)
+    g = columns.T @ a @ columns
+    # Dominance after the congruence by the diagonal's own root, rounded: |g_ij| sums against g_ii g_jj.
+    d = [root_above(Fraction(1, int(v))) if int(v) > 0 else Fraction(0) for v in np.diag(g)]
+    if not all(d):
+        return None
+    for i in range(len(g)):
+        rest = sum((abs(int(g[i, j])) * d[j] for j in range(len(g)) if j != i), Fraction(0))
+        if rest >= int(g[i, i]) * d[i]:
+            return None
+    return True
+
+
+def _by_elimination(a: Array) -> bool:
     last = 1
     while a.shape[0]:
         pivot = int(a[0, 0])
@@ -208,3 +247,32 @@ def _floats(a: Array, scale: int) -> Array:
             float(Fraction(int(v)) * unit(scale)) if abs(int(v)) < 1 << 1000 else np.inf for v in a.ravel()
         ]
         return np.array(flat).reshape(a.shape)
+
+
+def inverse_above(raw: Array, scale: int, v: Sequence[Fraction]) -> tuple[Fraction, ...] | None:
+    """A vector >= |G**-1| v for v >= 0, or None where G is not proven regular.
+
+    With B near G**-1 and R = I - B G, |R| < 1 in the max-norm: G**-1 = (I - R)**-1 B, so that
+    |G**-1| v <= |B| v + max(|B| v) |R| / (1 - |R|).
+    """
+    g = _floats(exact(raw), scale)
+    try:
+        inverse = np.linalg.inv(g)
+    except np.linalg.LinAlgError:
+        return None
+    if not np.all(np.isfinite(inverse)) or not np.any(inverse):
+        return None
+    bits = 40 - int(np.frexp(np.abs(inverse).max())[1])
+    b = np.array([[round(Fraction(float(x)) * Fraction(2) ** bits) for x in row] for row in inverse], object)
+    left = b @ to_object(exact(raw))
+    one = Fraction(2) ** (bits + scale)
+    eye = np.eye(len(b), dtype=np.int64)
+    rest = max(sum(abs(one * int(i) - int(p)) for i, p in zip(e, row, strict=True))
+               for e, row in zip(eye, left, strict=True)) / one  # fmt: skip
+    if rest >= 1:
+        return None
+    rows = [sum((abs(int(x)) * Fraction(w) for x, w in zip(row, v, strict=True)), Fraction(0)) for row in b]
+    rows = [r * unit(bits) for r in rows]
+    more = max(rows) * rest / (1 - rest)
+    fine = Fraction(2) ** 24
+    return tuple(-(-(r + more) * fine // 1) / fine for r in rows)

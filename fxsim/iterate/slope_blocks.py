@@ -119,7 +119,7 @@ def _rounded(values: np.ndarray[Any, Any], one: Callable[[Fraction], Scaled]) ->
 @slope_rules.rule("function")
 def _function(context: Context, block: Block, x: Slopes) -> Any:
     p = block.params
-    if x.still or x.jumps or p["function"] not in DERIVATIVES:
+    if x.still or x.jumps or p["function"] not in DERIVATIVES or not context.wants(block.outputs[0]):
         return NotImplemented  # its tables speak for themselves
     unit = FunctionUnit(
         p["function"],
@@ -141,7 +141,7 @@ _REDUCED: dict[str, type[Reduced]] = {c.name: c for c in (Log2, Reciprocal, Rsqr
 
 @slope_rules.rule(*_REDUCED)
 def _reduced(context: Context, block: Block, x: Slopes) -> Any:
-    if x.still or x.jumps:
+    if x.still or x.jumps or not context.wants(block.outputs[0]):
         return NotImplemented
     p = block.params
     kind = _REDUCED[block.kind]
@@ -161,7 +161,7 @@ def _softmax(context: Context, block: Block, x: Slopes) -> Any:
     """dp_k = p_k (1 - p_k) (dx_k - a mean of the other dx_j), p_k (1 - p_k) in [0, 1/4]: so an entry of the
     Jacobian is at most a quarter of the spread, and |dp_k| <= max |dx_j| / 2. Its 2-norm is at most 1/2 too.
     Base 2 has ln 2 times the slopes of base e."""
-    if x.still or x.jumps:
+    if x.still or x.jumps or not context.wants(block.outputs[0]):
         return NotImplemented
     p = block.params
     unit = Softmax(

@@ -96,6 +96,11 @@ class Context:
 
     n: int
     weights: Array
+    needed: frozenset[Node] | None = None  # the values that are asked for and what they read; None: all
+
+    def wants(self, node: Node) -> bool:
+        """Is it asked for, or read by what is?"""
+        return self.needed is None or node in self.needed
 
     def still(self, shape: tuple[int, ...]) -> Slopes:
         """The slopes of what the state does not reach."""
@@ -121,7 +126,7 @@ class _SlopeRules(Interpreter[Slopes]):
 
     def lookup(self, op: type[Op]) -> Callable[..., Any]:
         def apply(context: Context, node: Value, *operands: Slopes) -> Slopes:
-            if all(o.still for o in operands):
+            if all(o.still for o in operands) or not context.wants(node):
                 return context.still(node.type.shape)
             jump = next((o.jumps for o in operands if o.jumps), "")
             if jump and op is not ops.Select:
@@ -163,12 +168,14 @@ slope_rules = _SlopeRules("slope_rules")
 
 
 def slope_values(
-    graph: Graph, states: Sequence[str], weights: Sequence[int] | None = None
-) -> dict[Node, Slopes]:
+    graph: Graph, states: Sequence[str], weights: Sequence[int] | None = None,
+    wanted: Sequence[Node] | None = None,
+) -> dict[Node, Slopes]:  # fmt: skip
     """The slopes of every value of `graph` that is reached (values inside blocks that have a rule are not).
 
     states   names of the inputs that are the state, flattened one after another in this order
     weights  positive integers, one per state element, for `gain`; 1 by default
+    wanted   the values whose slopes are right, with those that they read: others may have none. None: all
 
     Raises ValueError for casts of state-dependent values that can wrap and for jumps, NotImplementedError
     naming the op for one without a rule.
@@ -186,7 +193,7 @@ def slope_values(
     w = np.ones(n, np.int64) if weights is None else exact(np.array(list(weights), object))
     if w.shape != (n,) or np.any(w <= 0):
         raise ValueError(f"weights must be {n} positive integers, not {weights!r}")
-    context = Context(n, w)
+    context = Context(n, w, None if wanted is None else _read_by(wanted))
     at = dict(zip(states, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
     entered = []
     for node in graph.inputs:
@@ -200,14 +207,30 @@ def slope_values(
     return slope_rules.fold(graph, entered, context)
 
 
-def slopes(graph: Graph, states: Sequence[str], weights: Sequence[int] | None = None) -> tuple[Slopes, ...]:
-    """The slopes of the outputs; see `slope_values`. ValueError where an output jumps."""
-    env = slope_values(graph, states, weights)
-    found = tuple(env[o] for o in graph.outputs)
-    for name, s in zip(graph.output_names, found, strict=True):
+def slopes(
+    graph: Graph, states: Sequence[str], weights: Sequence[int] | None = None,
+    outputs: Sequence[Node] | None = None,
+) -> tuple[Slopes, ...]:  # fmt: skip
+    """The slopes of the outputs, or of these values; see `slope_values`. ValueError where one jumps."""
+    asked = graph.outputs if outputs is None else tuple(outputs)
+    env = slope_values(graph, states, weights, asked)
+    found = tuple(env[o] for o in asked)
+    for k, s in enumerate(found):
         if s.jumps:
-            raise ValueError(f"output {name!r} is {s.jumps}, which jumps as the state moves: it has no slope")
+            raise ValueError(f"output {k} is {s.jumps}, which jumps as the state moves: it has no slope")
     return found
+
+
+def _read_by(nodes: Sequence[Node]) -> frozenset[Node]:
+    found: set[Node] = set()
+    stack = list(nodes)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            if isinstance(node, Value):
+                stack.extend(node.args)
+    return frozenset(found)
 
 
 # -- helpers ---------------------------------------------------------------------------------------------

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fxsim.formats import Rounding
-from fxsim.graph import Graph
+from fxsim.graph import Node
 from fxsim.integers import Array, exact, shift_left, to_object
-from fxsim.iterate.loop import map_graph
 from fxsim.iterate.norms import two_norm, unit
 from fxsim.iterate.scaled import Scaled, exceeds, greater, lesser, where
 from fxsim.iterate.slopes import Slopes, _interval_matmul, slopes
@@ -57,26 +56,23 @@ class StepSlopes:
 
 def step_slopes(unit: Unit) -> StepSlopes:
     """The slopes of a unit's sweep. NotImplementedError or ValueError where the map has none."""
-    graph = state_map(unit)
-    read = slopes(graph, unit.state)
+    targets = state_targets(unit)
+    read = slopes(unit.map, unit.state, None, targets)
     fracs = component_fracs(unit)
     matrix = _in_lsb(_rows([s.lo for s in read]), fracs), _in_lsb(_rows([s.hi for s in read]), fracs)
     errors = [e for s in read for e in s.error.fractions().ravel().tolist()]
     plain = StepSlopes(
         *matrix, tuple(e * (1 << f) if f >= 0 else e / (1 << -f) for e, f in zip(errors, fracs, strict=True)),
-        _gains(unit, graph, fracs), _two(read, fracs, matrix), all(s.rising for s in read),
-        np.array([o.type.frac <= f.frac for o, f in zip(graph.outputs, unit.formats, strict=True)
+        _gains(unit, fracs), _two(read, fracs, matrix), all(s.rising for s in read),
+        np.array([o.type.frac <= f.frac for o, f in zip(targets, unit.formats, strict=True)
                   for _ in range(o.type.size)]),
     )  # fmt: skip
-    return _under(unit, unit.update, plain, graph)
+    return _under(unit, unit.update, plain)
 
 
-def state_map(unit: Unit) -> Graph:
-    """The unit's map without its residual."""
-    if len(unit.map.outputs) == len(unit.state):
-        return unit.map
-    assert unit.plan is not None
-    return map_graph(replace(unit.plan, residual=None), unit.name)
+def state_targets(unit: Unit) -> tuple[Node, ...]:
+    """The outputs of the unit's map that are targets of states, without the residual."""
+    return unit.map.outputs[: len(unit.state)]
 
 
 def component_fracs(unit: Unit) -> list[int]:
@@ -142,13 +138,13 @@ def _in_lsb(m: Scaled, fracs: Sequence[int]) -> Scaled:
     return Scaled(shift_left(m.raw, f[:, None] - f[None, :] + spread), m.scale + spread)
 
 
-def _gains(made: Unit, graph: Graph, fracs: Sequence[int]) -> Gains:
+def _gains(made: Unit, fracs: Sequence[int]) -> Gains:
     most = max(fracs)
 
     def gains(weights: Sequence[int]) -> list[Fraction]:
         # In value units the weights are w_j u_j; over 2**-most they are integers.
         whole = [int(w) << (most - f) for w, f in zip(weights, fracs, strict=True)]
-        read = slopes(graph, made.state, whole)
+        read = slopes(made.map, made.state, whole, state_targets(made))
         flat = [g for s in read for g in s.gain.fractions().ravel().tolist()]
         return [g * unit(most - f) for g, f in zip(flat, fracs, strict=True)]
 
@@ -168,13 +164,13 @@ def _two(read: Sequence[Slopes], fracs: Sequence[int], ends: tuple[Scaled, Scale
 # -- what the update makes of it -------------------------------------------------------------------------
 
 
-def _under(made: Unit, update: Update, s: StepSlopes, graph: Graph) -> StepSlopes:
+def _under(made: Unit, update: Update, s: StepSlopes) -> StepSlopes:
     if isinstance(update, Relax):
-        return _relaxed(made, update, _under(made, update.then, s, graph))
+        return _relaxed(made, update, _under(made, update.then, s))
     if isinstance(update, Anchor):
-        return _anchored(update, _under(made, update.then, s, graph))
+        return _anchored(update, _under(made, update.then, s))
     if isinstance(update, TwoStep):
-        return _twice(made, _under(made, update.then, s, graph), graph)
+        return _twice(made, _under(made, update.then, s))
     if isinstance(update, (Assign, IncrementTrunc)):
         return s
     raise NotImplementedError(f"the certificate knows no slopes of the update {type(update).__name__}")
@@ -231,12 +227,12 @@ def _anchored(update: Anchor, s: StepSlopes) -> StepSlopes:
     )  # fmt: skip
 
 
-def _twice(made: Unit, s: StepSlopes, graph: Graph) -> StepSlopes:
+def _twice(made: Unit, s: StepSlopes) -> StepSlopes:
     """T'(x) = x + T(y) - y, y = T(x) saturated: J' = I + (J(y) - I) J(x); the rounding of y is an error."""
     n = len(s.error)
     one = Scaled(np.eye(n, dtype=np.int64))
     beyond = np.array(
-        [b for o, f in zip(graph.outputs, made.formats, strict=True) for b in _leaves(o.type, f)]
+        [b for o, f in zip(state_targets(made), made.formats, strict=True) for b in _leaves(o.type, f)]
     )
     zero = Scaled.zeros((n, n))
     first = (
