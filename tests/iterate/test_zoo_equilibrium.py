@@ -10,6 +10,7 @@ import pytest
 
 from fxsim import SQ
 from fxsim.iterate import count, cycle, increment_trunc, rational, unchanged
+from fxsim.iterate.counted import sweeps as counted_sweeps
 from fxsim.iterate.zoo import equilibrium
 
 ORBIT = np.array([[-3, -5], [5, -3]]) / 8
@@ -84,7 +85,7 @@ def test_forward_backward_figures(n, m, size, seed, alpha, L, bound, sweeps):
     counted = equilibrium.forward_backward(W, alpha=alpha, stop=count(made.cap))
     assert made.cap == 1000 and counted.solve_raw(b=b).raw.tolist() == s.raw.tolist()
     best = equilibrium.forward_backward(W)
-    assert best.cap < equilibrium.sweeps(proven, n, made.formats[0])
+    assert best.cap < counted_sweeps(proven, [made.formats[0]] * n)
     s = best.solve_raw(b=b)
     assert s.steps.max() <= best.cap and best.certify().terminates_by == "count"
     assert max(square_error(s.raw, true)) <= equilibrium.radius(proven, n) ** 2

@@ -22,9 +22,9 @@ from fxsim.constants import to_raw
 from fxsim.formats import SQ, UQ, Format
 from fxsim.integers import Array, exact, matmul, shift_left, to_object
 from fxsim.iterate import rational
+from fxsim.iterate.counted import counted
 from fxsim.iterate.example import Example
 from fxsim.iterate.norms import positive_definite, root_above, two_norm
-from fxsim.iterate.stops import count, unchanged
 from fxsim.iterate.unit import Unit, unit
 from fxsim.iterate.updates import assign
 from fxsim.trace import Tensor
@@ -78,7 +78,7 @@ def forward_backward(
     b        format of the parameter (n,), SQ(3, frac) by default
     state    the state's format, by default one that holds every solution: |z| <= ||b|| / m. A smaller one
              solves for z clipped to it
-    options  as of `unit`; by default nearest rounding and (unchanged(), count(sweeps(...)))
+    options  as of `unit`; by default nearest rounding and the stops of `counted`
 
     ValueError where W is not monotone or alpha does not contract.
     """
@@ -96,9 +96,7 @@ def forward_backward(
     def step(z: Tensor, b: Tensor) -> Tensor:
         return (((z @ matrix.T) >> scale) + b * a).relu()
 
-    number = sweeps(L, n, state)
-    given = {"name": "forward_backward", **_until(number), **options}
-    return unit(step, {"z": (state, (n,))}, {"b": (held, (n,))}, **given)
+    return _built(step, "z", state, held, L, n, {"name": "forward_backward", **options})
 
 
 def peaceman_rachford(
@@ -128,9 +126,7 @@ def peaceman_rachford(
         folded = abs(u)
         return (((folded + b * a) @ V.T) >> (coefficient_frac - 1)) - folded
 
-    number = sweeps(L, n, state)
-    given = {"name": "peaceman_rachford", **_until(number), **options}
-    return unit(step, {"u": (state, (n,))}, {"b": (held, (n,))}, **given)
+    return _built(step, "u", state, held, L, n, {"name": "peaceman_rachford", **options})
 
 
 def resolvent(W: Any, alpha: Any, coefficient_frac: int) -> Array:
@@ -157,16 +153,6 @@ def contraction(W: Any, alpha: Any) -> Fraction:
 def radius(L: Fraction, n: int) -> Fraction:
     """r of theorem T1 in LSB, in the 2-norm, for nearest rounding: (sqrt(n) / 2) / (1 - L)."""
     return root_above(Fraction(n, 4)) / (1 - L)
-
-
-def sweeps(L: Fraction, n: int, state: Format) -> int:
-    """The least K with L**K R <= 1 LSB, R the 2-norm of n times the state's range."""
-    R = root_above(Fraction(n)) * (state.hi - state.lo)
-    k, power = 0, Fraction(1)
-    while power * R > 1:
-        # Rounded up, so that the numbers stay short.
-        power, k = Fraction(-(-(power * L * (1 << 64)) // 1), 1 << 64), k + 1
-    return max(k, 1)
 
 
 def reference(W: Any, b: Any) -> Array:
@@ -220,8 +206,14 @@ def readout(z: Array, digits: Array, ridge: float = 1e-2) -> Array:
     return found
 
 
-def _until(number: int) -> dict[str, Any]:
-    return {"update": assign("RND"), "stop": (unchanged(), count(number)), "cap": number}
+def _built(
+    step: Any, name: str, state: Format, held: Format, L: Fraction, n: int, options: dict[str, Any]
+) -> Unit:
+    def make(**more: Any) -> Unit:
+        given = {"update": assign("RND"), **more, **options}
+        return unit(step, {name: (state, (n,))}, {"b": (held, (n,))}, **given)
+
+    return make() if "stop" in options else counted(make, L, [state] * n)
 
 
 def _solution(M: Array, b: Array) -> Array:
