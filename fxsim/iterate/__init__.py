@@ -13,12 +13,14 @@ from fxsim.iterate.updates import Update, anchor, assign, damped, increment_trun
 
 __all__ = [
     "STATUS", "Example", "Loop", "Memory", "Schedule", "Solution", "Stop", "Unit", "Update", "anchor",
-    "assign", "count", "cycle", "damped", "delta", "folded", "increment_trunc", "parallel", "red_black",
-    "relax", "residual", "sequential", "two_step", "unchanged", "unit", "unrolled", "zoo",
+    "assign", "count", "cycle", "damped", "delta", "folded", "increment_trunc", "load", "parallel",
+    "red_black", "relax", "residual", "sequential", "two_step", "unchanged", "unit", "unrolled", "zoo",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     if name == "zoo":  # its files import this package
         return import_module("fxsim.iterate.zoo")
+    if name == "load":
+        return import_module("fxsim.iterate.storage").load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

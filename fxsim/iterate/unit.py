@@ -48,7 +48,7 @@ class Unit:
     cap: int
     start: tuple[IntArray, ...]
     proofs: tuple[Any, ...] = ()
-    plan: Plan = field(repr=False, default=None)  # type: ignore[assignment]
+    plan: Plan | None = field(repr=False, default=None)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Unit) and (self.loop, self.start, self.proofs, self.datapath) == (
@@ -76,6 +76,7 @@ class Unit:
             return self.loop
         from fxsim.iterate.fold import fold
 
+        assert self.plan is not None  # a unit that was loaded has its datapath
         made: Loop = fold(self.plan, f"{self.name}_folded")
         return made
 
@@ -94,7 +95,18 @@ class Unit:
         number = self.schedule.unroll if sweeps is None else sweeps
         if isinstance(number, bool) or not isinstance(number, int) or number < 1:
             raise ValueError(f"sweeps must be an integer of at least 1, not {sweeps!r}")
-        return unrolled_graph(self.plan, self.name, number)
+        if self.plan is not None:
+            return unrolled_graph(self.plan, self.name, number)
+        stored: Graph | None = self.__dict__.get("_stored_pipeline")
+        if stored is None or number != self.schedule.unroll:
+            raise ValueError(f"a unit that was loaded has no step function to lay out {number} sweeps of")
+        return stored
+
+    def save(self, path: Any) -> None:
+        """Writes the unit to one file; `fxsim.iterate.load` reads it."""
+        from fxsim.iterate.storage import save
+
+        save(self, path)
 
     def certify(self) -> Any:
         """What is proven of this unit: see `fxsim.iterate.Certificate`."""

@@ -61,6 +61,10 @@ class Assign(Update):
     rounding: Rounding | None = None
     up: bool = False
 
+    def __post_init__(self) -> None:
+        if self.rounding is not None:
+            object.__setattr__(self, "rounding", Rounding(self.rounding))
+
     def round(self, old: Tensor, target: Tensor, fmt: Format) -> Tensor:
         if self.up and target.frac > fmt.frac:
             target = target + (fmt.lsb - Fraction(2) ** -target.frac)
