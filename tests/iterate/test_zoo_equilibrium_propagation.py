@@ -15,8 +15,6 @@ from fxsim.iterate.zoo.equilibrium_propagation import (
     reference,
 )
 
-FREE = {"certified": False}
-
 
 def net(seed, n=20, inputs=6):
     rng = np.random.default_rng(seed)
@@ -32,9 +30,12 @@ def gradient_error(seed, frac, beta, **options):
     n, outputs = len(W), 4
     x, y = rng.integers(0, 257, 6), rng.integers(0, 257, outputs)
     common = {"outputs": outputs, "frac": frac, "cap": 5000, **options}
-    free = equilibrium_propagation(W, U, 0.375, **common).solve_raw(x=x, **FREE)
+    certified = "update" not in options
+    free = equilibrium_propagation(W, U, 0.375, **common).solve_raw(x=x, certified=certified)
     plus, minus = (
-        equilibrium_propagation(W, U, 0.375, beta=s * beta, **common).solve_raw(free.raw, x=x, y=y, **FREE)
+        equilibrium_propagation(W, U, 0.375, beta=s * beta, **common).solve_raw(
+            free.raw, x=x, y=y, certified=certified
+        )
         for s in (1, -1)
     )
     assert free.status == plus.status == minus.status == "fixed"
@@ -65,7 +66,7 @@ def test_rests_within_the_dead_zone_of_the_exact_point():
             unit = equilibrium_propagation(W, U, beta=beta, outputs=3)
             given = {"x": x, "y": y} if beta else {"x": x}
             found = unit.solve_raw(**given)
-            assert unit.certify().terminates_by == "T4"
+            assert unit.certify().terminates_by == "descent"
             assert np.all(found.status == "fixed")
             wanted = reference(W, U, 0, x / 256, beta=beta, outputs=3, y=y / 256)
             # T4: u / (1 - L) with L = 1 - dt (1 - |W|_inf - max(-beta, 0)).
@@ -77,11 +78,23 @@ def test_rests_within_the_dead_zone_of_the_exact_point():
             assert worst < Fraction(4, 4096) / gap
 
 
+def test_a_step_too_long_has_no_proof():
+    # lambda_max(I - W) = 4.5; the two components inhibit each other.
+    W = np.array([[0, -3.5], [-3.5, 0]])
+    slow, fast = (equilibrium_propagation(W, [[1], [1]], dt=k, cap=50) for k in (2, 0))
+    assert slow.certify().terminates_by == "descent" and not fast.proofs
+    with pytest.raises(ValueError, match="may not stop"):
+        fast.solve_raw(x=256)
+    # From 0 both go to 1, and from 1 both to 0.
+    assert fast.solve_raw(x=256, certified=False).status == "cap"
+    assert slow.solve_raw(x=256).status == "fixed"
+
+
 def test_energy_never_rises_and_the_cube_is_kept():
     W, U, rng = net(9)
     x = rng.integers(0, 257, (30, 6))
     start = rng.integers(0, 4097, (30, 20))
-    found = equilibrium_propagation(W, U).solve_raw(start, x=x, history=True, **FREE)
+    found = equilibrium_propagation(W, U).solve_raw(start, x=x, history=True)
     assert np.all(found.status == "fixed")
     s = found.history.astype(object)
     A = (np.eye(20) - W) * 256

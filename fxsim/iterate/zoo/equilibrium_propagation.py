@@ -10,9 +10,11 @@ import numpy as np
 from fxsim import data
 from fxsim.constants import to_raw
 from fxsim.formats import UQ, Format, Overflow
-from fxsim.integers import Array
+from fxsim.integers import Array, exact
 from fxsim.iterate import rational
 from fxsim.iterate.example import Exact, Example
+from fxsim.iterate.norms import positive_definite
+from fxsim.iterate.proofs import Descent
 from fxsim.iterate.unit import Unit, unit
 from fxsim.trace import Tensor, concat, maximum, minimum
 
@@ -34,8 +36,9 @@ def equilibrium_propagation(
     frac     of s in 0..1;  dt, the step is 2**-dt
     options  as of `unit`: schedule, stop, cap, proofs, name
 
-    It rests where every force is below 2**dt LSB, so that dt costs as many bits of the state. Lost:
-    increments below one LSB.
+    It stops for dt < 2 / lambda_max(I - W + max(beta, 0)), as the energy falls with every move. It rests
+    where every force is below 2**dt LSB, so that dt costs as many bits of the state. Lost: increments below
+    one LSB.
     Source: Scellier and Bengio, arXiv 1602.05179; symmetric nudge of Laborieux et al., arXiv 2006.03824.
     """
     weights, inputs, bias, nudge = _checked(W, U, b, beta, outputs)
@@ -60,8 +63,10 @@ def equilibrium_propagation(
     if nudge:
         parameters["y"] = (y, (outputs,))
     state = {"s": (Format(frac + 1, 1, False, overflow=Overflow.SAT), (n,))}
-    named = {"name": "equilibrium_propagation", **options}
-    return unit(nudged if nudge else free, state, parameters, **named)
+    common: dict[str, Any] = {"name": "equilibrium_propagation"}
+    if "update" not in options:
+        common["proofs"] = _descent(weights, nudge, outputs, int(dt))
+    return unit(nudged if nudge else free, state, parameters, **{**common, **options})
 
 
 def gradient(plus: Any, minus: Any, beta: Any, frac: int) -> Exact:
@@ -128,6 +133,15 @@ def digit_net() -> tuple[Array, Array, Array, Array]:
     b = np.rint((0.5 - U @ centre - np.sum(U * U, 1) / 2) * 64) / 64
     W = (np.eye(10) - 1) / 16
     return W, U, b, raw
+
+
+def _descent(W: Array, beta: Any, outputs: int, dt: int) -> tuple[Descent, ...]:
+    """The proof that the energy falls, where dt is small enough for it: dt < 2 / lambda_max."""
+    A = np.eye(len(W)) - W
+    A[-outputs:, -outputs:] += np.eye(outputs) * float(beta)
+    raw, frac = to_raw(A)
+    room = np.eye(len(W), dtype=np.int64) * (2 << dt + frac) - raw
+    return (Descent.of(A, 2.0**-dt),) if positive_definite(exact(room)) else ()
 
 
 def _least(A: Array, exactly: Array, drive: Array) -> list[Fraction]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -13,11 +14,12 @@ from fxsim.constants import to_raw
 from fxsim.formats import SQ
 from fxsim.integers import Array, IntArray, to_object
 from fxsim.iterate.example import Exact, Example
+from fxsim.iterate.proofs import IntegerEnergy, Proven
 from fxsim.iterate.schedules import Schedule, sequential
 from fxsim.iterate.stops import Stop, cycle, unchanged
 from fxsim.iterate.unit import Unit, unit
-from fxsim.iterate.updates import assign
-from fxsim.trace import Tensor, maximum, select
+from fxsim.iterate.updates import Assign, assign
+from fxsim.trace import Tensor, maximum, select, trace
 
 __all__ = ["dense_hopfield", "hopfield"]
 
@@ -43,7 +45,7 @@ def hopfield(
         rows = range(len(W)) if only is None else only
         return _sign(x.builder.constant(W[list(rows)]) @ x, x, rows)
 
-    return _unit(step, len(W), schedule, cap, name)
+    return _unit(step, len(W), schedule, cap, name, IntegerEnergy(IntArray(W)))
 
 
 def dense_hopfield(
@@ -63,9 +65,38 @@ def dense_hopfield(
     P = _patterns(patterns)
     if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 2:
         raise ValueError(f"order must be an integer of at least 2, not {order!r}")
+    energy = DenseEnergy(IntArray(P), int(order))
+    return _unit(_dense_step(P, int(order)), P.shape[1], schedule, cap, name, energy)
+
+
+@dataclass(frozen=True)
+class DenseEnergy:
+    """The proof that a dense net comes to rest: one component at a time takes that of -1 and 1 with the lower
+    energy -sum_m (P x)_m**order, and keeps its own where both have the same.
+
+    A component leaves the codes that are no spin once at most; from then on every flip lowers the integer
+    energy, which on finitely many states ends.
+    """
+
+    patterns: IntArray
+    order: int
+
+    def verify(self, unit: Unit, s: Any) -> Proven:
+        """What it proves of a unit. ValueError where the unit's map is not just this net's."""
+        n = self.patterns.shape[1]
+        step = _dense_step(self.patterns.array, self.order)
+        own = trace(step, SPIN, shape=(n,), name=unit.map.name, output_names=unit.map.output_names)
+        if own != unit.map or not isinstance(unit.update, Assign):
+            raise ValueError("patterns and order of DenseEnergy must be those of the unit, and are not")
+        if not unit.schedule.fresh or any(len(g) > 1 for g in unit.schedule.of(n)):
+            raise ValueError("DenseEnergy must be of one component at a time")
+        return Proven("finite", f"the integer energy -sum (P x)**{self.order} falls with every flip")
+
+
+def _dense_step(P: Array, order: int) -> Any:
     n = P.shape[1]
     # P_mi (F(o + 1) - F(o - 1)) is F(o + P_mi) - F(o - P_mi) for P_mi in -1..1.
-    differences = [(o + 1) ** int(order) - (o - 1) ** int(order) for o in range(-n - 1, n + 2)]
+    differences = [(o + 1) ** order - (o - 1) ** order for o in range(-n - 1, n + 2)]
     table = ops.Table(IntArray(to_object(np.array(differences, object))), -n - 1, 0, None, f"power {order}")
 
     def step(x: Tensor, only: Sequence[int] | None = None) -> Tensor:
@@ -75,7 +106,7 @@ def dense_hopfield(
         overlap = (x.builder.constant(P) @ spins).reshape(-1, 1) - signs * spins.take(rows)
         return _sign((signs * overlap._apply(table)).sum(0), x, rows)
 
-    return _unit(step, n, schedule, cap, name)
+    return step
 
 
 def hebbian(patterns: Any) -> Array:
@@ -134,20 +165,14 @@ def digit_patterns(digits: Sequence[int] = (3, 4, 6)) -> Array:
     return np.where(images.reshape(-1, 64)[first] > 0.5, 1, -1).astype(np.int64)
 
 
-def _unit(step: Any, n: int, schedule: Schedule | None, cap: int, name: str) -> Unit:
+def _unit(step: Any, n: int, schedule: Schedule | None, cap: int, name: str, proof: Any) -> Unit:
     schedule = sequential() if schedule is None else schedule
     alone = schedule.fresh and all(len(g) == 1 for g in schedule.of(n))
     stop: tuple[Stop, ...] = (unchanged(),) if alone else (unchanged(), cycle())
     return unit(
-        step,
-        {"x": (SPIN, (n,))},
-        update=assign("TRN"),
-        stop=stop,
-        schedule=schedule,
-        cap=cap,
-        start=1,
-        name=name,
-    )
+        step, {"x": (SPIN, (n,))}, update=assign("TRN"), stop=stop, schedule=schedule, cap=cap, start=1,
+        proofs=(proof,) if alone else (), name=name,
+    )  # fmt: skip
 
 
 def _sign(h: Tensor, x: Tensor, rows: Sequence[int]) -> Tensor:
