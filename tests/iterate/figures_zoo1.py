@@ -11,6 +11,7 @@ import plain_updates
 from fxsim.iterate import rational
 from fxsim.iterate.graphs import by_degree, laplacian, numgrid
 from fxsim.iterate.tsallis_inf import TsallisInf
+from fxsim.iterate.zoo.value import optimal_values
 
 F = 10
 
@@ -188,3 +189,51 @@ def learned_omega(instances, seed=0, arms=20, cap=400, side=10):
         for w, listed in fixed.items():
             listed.append(sweeps_of_sor(matrix, b, w, cap=cap))
     return np.array(learned), {w: float(np.mean(v)) for w, v in fixed.items()}, learner
+
+
+def _values(follow, gamma, r, v, mode, frac, cap=4000):
+    """Value iteration in plain integers: (values, sweeps, whether it came to rest)."""
+    for k in range(1, cap + 1):
+        q = gamma.numerator * v[follow] + (r << frac)
+        new = plain_updates.rounded(v, q.max(axis=1), frac, mode)
+        if np.array_equal(new, v):
+            return v, k, True
+        v = new
+    return v, cap, False
+
+
+def gvi(count, gamma, seed=6):
+    """Random graphs of 20 to 49 states and 5 to 9 actions, rewards U(-1, 1), 10 bits: nearest from 0, and
+    floor and ceil from -+R / (1 - gamma)."""
+    rng = np.random.default_rng(seed)
+    gamma = Fraction(gamma)
+    frac = gamma.denominator.bit_length() - 1
+    cycles, error, most, valid, width, corner_most = 0, Fraction(0), 0, True, 0, 0
+    for _ in range(count):
+        n, actions = int(rng.integers(20, 50)), int(rng.integers(5, 10))
+        follow = rng.integers(0, n, (n, actions))
+        r = rng.integers(-(1 << F), (1 << F) + 1, (n, actions))
+        exact = optimal_values(follow, gamma, r[None])[0]
+        v, steps, rests = _values(follow, gamma, r, np.zeros(n, np.int64), "RND", frac)
+        cycles += not rests
+        most = max(most, steps if rests else 0)
+        error = max([error, *(abs(int(a) - b) for a, b in zip(v, exact, strict=True))])
+        corner = np.full(
+            n, -(-int(np.abs(r).max()) * gamma.denominator // (gamma.denominator - gamma.numerator))
+        )
+        low, down, a = _values(follow, gamma, r, -corner, "TRN", frac)
+        high, up, b = _values(follow, gamma, r, corner, "CEIL", frac)
+        valid &= a and b and bool(np.all(low <= exact) and np.all(exact <= high))
+        width, corner_most = max(width, int((high - low).max())), max(corner_most, down, up)
+    return Affine(count, cycles, error, most, bool(valid), width, corner_most)
+
+
+def web(n=64, degree=6, seed=7):
+    """A random web: every page links to 1 to 2 `degree` others, the low numbers more often."""
+    rng = np.random.default_rng(seed)
+    links = np.zeros((n, n), np.int64)
+    popular = 1 / (1 + np.arange(n))
+    for j in range(n):
+        p = np.where(np.arange(n) == j, 0, popular)
+        links[j, rng.choice(n, int(rng.integers(1, 2 * degree + 1)), False, p / p.sum())] = 1
+    return links
