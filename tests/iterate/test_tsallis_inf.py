@@ -59,7 +59,7 @@ def test_units_report_and_the_learner_finds_their_best_omega():
     b = figures_zoo1.square_loads(300, 36, 9, 14)
     steps = {}
     for w in omegas:
-        s = poisson(numgrid("S", 8), w, frac=14, b=SQ(2, 14)).solve_raw(b=b, certified=False)
+        s = poisson(numgrid("S", 8), w, frac=14, b=SQ(2, 14)).solve_raw(b=b)
         assert set(s.status) == {"fixed"}
         steps[w] = s.steps
     means = {w: float(np.mean(v)) for w, v in steps.items()}

@@ -35,6 +35,8 @@ def test_the_system_of_eight_nodes():
     assert (found.steps, found.status) == (7, "fixed")
     assert found.history.tolist() == states
     errors = [abs(int(r) - e) for r, e in zip(x, solved(CGS8, CGS8_B, 6), strict=True)]
+    with pytest.raises(ValueError, match="may not stop"):
+        u.solve_raw(b=np.array(CGS8_B))
     assert max(errors) <= 1  # delta / (1 - L) = (1/2) / (1/2)
 
 
@@ -63,23 +65,23 @@ def test_heads_are_systems_of_their_own(rng):
     graphs = np.stack([figures_zoo1.graph(rng, 6, 6) for _ in range(3)])
     b = rng.integers(-1024, 1024, (9, 3, 6))
     whole = cgs(graphs, 6)
-    together = whole.solve_raw(b=b, certified=False)
+    together = whole.solve_raw(b=b)
     for m in range(3):
-        alone = cgs(graphs[m], 6).solve_raw(b=b[:, m], certified=False)
+        alone = cgs(graphs[m], 6).solve_raw(b=b[:, m])
         assert np.array_equal(alone.raw, together.raw[:, m])
     orders = [tuple(int(i) for i in g) for g in np.array_split(rng.permutation(18), 5)]
-    s = cgs(graphs, 6, schedule=red_black(orders)).solve_raw(b=b, certified=False)
+    s = cgs(graphs, 6, schedule=red_black(orders)).solve_raw(b=b)
     exact = reference(fractions(graphs, 6), fractions(b, 10), Fraction(1, 2))
     assert np.all(np.abs(fractions(s.raw, 10) - exact) < 2 * Fraction(1, 1 << 10))
-    same = cgs(graphs[0], 6, heads=3).solve_raw(b=b, certified=False)
-    assert np.array_equal(same.raw[:, 2], cgs(graphs[0], 6).solve_raw(b=b[:, 2], certified=False).raw)
+    same = cgs(graphs[0], 6, heads=3).solve_raw(b=b)
+    assert np.array_equal(same.raw[:, 2], cgs(graphs[0], 6).solve_raw(b=b[:, 2]).raw)
 
 
 def test_relu_keeps_the_bound(rng):
     A = rng.integers(-9, 10, (6, 6)) / 64
     u = affine(A, frac=10, gamma=Fraction(3, 4), activation=lambda t: t.relu())
     b = rng.integers(-1024, 1024, (30, 6))
-    s = u.solve_raw(b=b, certified=False)
+    s = u.solve_raw(b=b)
     assert set(s.status) == {"fixed"}
     x, targets = s.raw, u.map.run_raw(s.raw, b)[0]
     one = 1 << (u.map.outputs[0].type.frac - 10)
@@ -97,9 +99,11 @@ def test_measured_figures(gamma, most):
 
 def test_the_club_s_opinions():
     e = example("affine")
-    s = e.solve(certified=False)
+    s = e.solve()
     assert set(s.status) == {"fixed"}
-    assert e.errors(s).max() < 8 * Fraction(1, 1 << 12)
+    c = e.unit.certify()
+    assert (c.terminates_by, c.L, c.enclosure) == ("T4", Fraction(7, 8), True)
+    assert np.all(e.errors(s) <= np.array(c.radius, object)) and max(c.radius_ulps) <= 8
     assert np.argmax(s.raw[0]) == 0 and np.argmin(s.raw[1]) == 33
     assert len(karate_club()) == 78
     degree = neighbours(karate_club(), 34).sum(axis=0)

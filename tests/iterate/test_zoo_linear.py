@@ -47,9 +47,7 @@ def test_units_do_what_the_update_says(omega, rng):
             (sequential(range(n - 1, -1, -1)), [[i] for i in range(n - 1, -1, -1)]),
             (red_black(colors(A)), colors(A)),
         ):
-            s = sor(A, Fraction(omega), frac=10, schedule=schedule, coefficient_frac=14).solve_raw(
-                b=b, certified=False
-            )
+            s = sor(A, Fraction(omega), frac=10, schedule=schedule, coefficient_frac=14).solve_raw(b=b)
             omegas = effective_omega(A, Fraction(omega), 14)
             c = [int(w / int(a) * 2**14) for w, a in zip(omegas, np.diag(A), strict=True)]
             for row in range(3):
@@ -61,13 +59,14 @@ def test_the_answer_is_as_good_as_its_residual(rng):
         A = positive_definite(rng, 6)
         u = sor(A, omega, frac=11)
         b = rng.integers(-2048, 2048, (10, 6))
-        s = u.solve_raw(b=b, certified=False)
-        assert set(s.status) == {"fixed"}
+        s = u.solve_raw(b=b)
+        assert set(s.status) == {"fixed"} and u.certify().terminates_by == "energy"
         w = effective_omega(A, omega)
         assert np.all(np.abs(b - s.raw @ A) < np.diag(A) / w)
         errors = abs(fractions(s.raw) - reference(A, b))
         bound = np.abs(np.array(reference(A, np.diag(np.diag(A) / w)), object)).sum(axis=0)
         assert np.all(errors < bound)
+        assert np.all(errors < np.array(u.certify().radius_ulps, object))
 
 
 def products(unit):
@@ -83,7 +82,7 @@ def test_stop_by_residual(rng):
     A = positive_definite(rng, 4)
     b = rng.integers(-2048, 2048, (12, 4))
     exactly, nearly = gauss_seidel(A), gauss_seidel(A, stop=residual(Fraction(1, 16)))
-    s, t = exactly.solve_raw(b=b, certified=False), nearly.solve_raw(b=b, certified=False)
+    s, t = exactly.solve_raw(b=b), nearly.solve_raw(b=b, certified=False)
     assert set(t.status) == {"tolerance"} and np.all(t.steps < s.steps)
     assert np.all(np.abs(b - t.raw @ A) * Fraction(1, 1 << 12) <= Fraction(1, 16))
 
@@ -129,6 +128,7 @@ def test_the_unit_is_the_system_of_the_figures():
         for update, stops in ((None, True), (assign("RND"), omega == 1)):
             u = poisson(numgrid("S", 8), omega, frac=14, b=SQ(2, 14), schedule=sequential(), update=update,
                         cap=80)  # fmt: skip
+            assert (u.certify().terminates_by == "energy") == (stops and u.schedule.fresh)
             assert set(u.solve_raw(b=b, certified=False).status) == {"fixed" if stops else "cap"}
 
 
@@ -144,9 +144,11 @@ def test_jacobi_on_the_square_is_enclosed():
     A = laplacian(numgrid("S", 5))
     b = figures_zoo1.square_loads(20, 9, 5)
     limits = []
-    for rounding, start in (("TRN", -(3 << 10)), ("CEIL", 3 << 10)):
-        u = jacobi(A, frac=10, b=SQ(2, 10), update=assign(rounding), start=start)
-        s = u.solve_raw(b=b, certified=False)
+    form = SQ(4, 10, overflow="SAT")
+    for rounding, start in (("TRN", form.lo), ("CEIL", form.hi)):
+        u = jacobi(A, frac=10, b=SQ(2, 10), state=form, update=assign(rounding), start=start)
+        assert u.certify().terminates_by == "T5"
+        s = u.solve_raw(b=b)
         assert set(s.status) == {"fixed"}
         limits.append(s.raw)
     exact = reference(A, b)
@@ -166,11 +168,55 @@ def test_sweeps_of_the_ten_by_ten_square():
 
 def test_loads_on_a_membrane():
     e = example("linear")
-    s = e.solve(certified=False)
+    s = e.solve()
     assert set(s.status) == {"fixed"} and len(s.raw) == 8
-    bound = figures_zoo1.sor_bound(laplacian(numgrid("S", 12)), Fraction(25, 16))
+    bound = figures_zoo1.sor_bound(laplacian(numgrid("S", 8)), Fraction(3, 2))
+    c = e.unit.certify()
+    assert c.terminates_by == "energy" and bound <= max(c.radius_ulps) < bound * Fraction(10001, 10000)
     assert e.errors(s).max() < bound / 1024
     assert np.array_equal(s.raw[0], -s.raw[1])
+
+
+def test_ten_by_ten_with_the_hardware_s_omega():
+    grid = numgrid("S", 12)
+    b = figures_zoo1.square_loads(3, 100, 8)
+    s = poisson(grid, Fraction(25, 16), frac=10, b=SQ(2, 10)).solve_raw(b=b, certified=False)
+    assert set(s.status) == {"fixed"} and s.steps.max() <= 40
+    assert figures_zoo1.worst_error(laplacian(grid), b, s.raw) < figures_zoo1.sor_bound(
+        laplacian(grid), Fraction(25, 16)
+    )
+
+
+# (1, 1, 1) and (-1, -1, -1) follow each other when all move at once; one after another they come to rest.
+def test_a_block_that_moves_at_once_is_refused():
+    A = np.array([[10, 9, 9], [9, 10, 9], [9, 9, 10]])
+    together = jacobi(A, frac=0, coefficient_frac=20, b=SQ(4, 0), cap=20, state=SQ(8, 0, overflow="SAT"))
+    s = together.solve_raw(start=[1, 1, 1], b=[0, 0, 0], certified=False, history=True)
+    assert s.status == "cap" and s.history[:3].tolist() == [[1] * 3, [-1] * 3, [1] * 3]
+    with pytest.raises(ValueError, match="3 components that move at once"):
+        together.solve_raw(start=[1, 1, 1], b=[0, 0, 0])
+    alone = gauss_seidel(A, frac=0, b=SQ(4, 0), state=SQ(8, 0, overflow="SAT"))
+    assert alone.solve_raw(start=[1, 1, 1], b=[0, 0, 0]).status == "fixed"
+    pairs = sor(A, Fraction(1, 2), schedule=red_black([[0], [1, 2]]))  # (2 / omega) D - A is definite
+    assert pairs.certify().terminates_by == "energy"
+
+
+def test_which_units_are_certified():
+    A = [[10, 9, 9], [9, 10, 9], [9, 9, 10]]
+    for omega in ("1/8", "1", "31/16"):
+        assert sor(A, Fraction(omega)).certify().terminates_by == "energy"
+    nearest = gauss_seidel(A, update=assign("RND"))
+    assert nearest.certify().terminates_by == "energy"
+    assert np.all(effective_omega(A) <= 1)
+    for update in (assign("RND"), assign("TRN"), assign("CEIL"), assign()):
+        with pytest.raises(ValueError, match="may not stop"):
+            sor(A, Fraction(3, 2), update=update).solve_raw(b=[1, 2, 3])
+    with pytest.raises(ValueError, match="positive definite"):
+        sor([[1, 2], [2, 1]]).solve_raw(b=[1, 2])
+    unequal = sor([[4, 1], [-1, 8]], Fraction(9, 8))
+    assert unequal.certify().terminates_by == "T4" and unequal.proofs == ()
+    with pytest.raises(ValueError, match="may not stop"):
+        sor([[2, 3], [-3, 2]]).solve_raw(b=[1, 2])
 
 
 def test_bad_arguments():
@@ -187,4 +233,4 @@ def test_bad_arguments():
         sor([[256]], 1, coefficient_frac=5)
     with pytest.raises(ValueError, match="finite"):
         sor([[float("inf")]])
-    assert jacobi([[2, 0], [0, 4]], schedule=parallel()).solve(b=[0.5, 0.5], certified=False).steps == 2
+    assert jacobi([[2, 0], [0, 4]], schedule=parallel()).solve(b=[0.5, 0.5]).steps == 2
