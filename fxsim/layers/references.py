@@ -47,6 +47,15 @@ def exp2(x: Fraction) -> Enclosure:
     """2**x, rational where x is an integer only."""
     if x.denominator == 1:
         return _exactly(Fraction(2) ** int(x))
+    if x < 0:  # 2**-k of an octave's value, whose fractions recur: shifting rounds outward, and keeps a < b
+        k = -(x.numerator // x.denominator)
+        low, high = _octave(x + k)
+        return low >> k, -(-high >> k)
+    return _octave(x)
+
+
+@lru_cache(maxsize=1 << 15)
+def _octave(x: Fraction) -> Enclosure:
     return _around(_DECIMAL.exp(_DECIMAL.multiply(_decimal(x), _LN2)))
 
 
