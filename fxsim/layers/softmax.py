@@ -127,6 +127,9 @@ class Softmax:
         """
         lo, hi = 0, self.source.hi - self.source.lo
         frac = self.source.frac
+        if not self.direct:
+            # Beyond 2**-(exp_frac + 3) every power is computed as 0, and its error falls with the power.
+            hi = min(hi, int(-(-(self._fracs[0] + 4) * Fraction(2) ** frac // 1)))
         d = measure(
             self._power, lo, hi, frac, self.exp.out, enclosures(self._function, lo, hi, frac)
         ).max_error

@@ -121,3 +121,13 @@ def test_scores_are_rounded_once_and_never_saturate():
     rounded = ((raw + 2) >> 2) / 8.0
     ideal = 1 / (1 + 2.0 ** (rounded[:, ::-1] - rounded))
     assert np.max(np.abs(got / 64 - ideal)) < 1 / 64
+
+
+@pytest.mark.parametrize("base", ["2", "e"])
+def test_powers_are_zero_where_the_bound_stops_looking(base):
+    block = Softmax(SQ(7, 6), 3, UQ(1, 6), base, direct=False)
+    far = np.arange((block.exp_frac + 4) << 6, 1 << 13)
+    graph = fxsim.trace(lambda x: block(x), SQ(7, 6), shape=(3,))
+    x = np.stack([np.full(far.size, 4095), 4095 - far, 4095 - far], -1)
+    assert np.array_equal(graph.run_raw(x), np.broadcast_to([64, 0, 0], x.shape))
+    assert block.bound == Softmax(SQ(9, 6), 3, UQ(1, 6), base, direct=False).bound
