@@ -64,9 +64,9 @@ def steps_to(L: Fraction, start: Fraction, goal: Fraction) -> int:
 
 
 def power_above(L: Fraction, K: int) -> Fraction:
-    """L**K; beyond 2**16 bits rounded up."""
+    """L**K; beyond 2**11 bits rounded up, so that a certificate can be printed."""
     bits = (L.denominator.bit_length() + L.numerator.bit_length()) * K
-    if bits < 1 << 16:
+    if bits < 1 << 11:
         return L**K
     return _power(L, K)
 

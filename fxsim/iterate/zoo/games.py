@@ -196,7 +196,8 @@ def proximal_point(
     held, room = _formats(H, c, state, frac)
 
     def step(x: Tensor, c: Tensor) -> Tensor:
-        return ((x + c * eta) @ V.T) >> coefficient_frac
+        moved: Tensor = (x + c * eta) @ V.T
+        return moved >> coefficient_frac
 
     given = {"name": "proximal_point", "update": assign("RND"), **options}
     return _unit(step, held, room, L, (1,) * len(V), given)
