@@ -71,4 +71,7 @@ UNITS: dict[str, Callable[[], Problems]] = {
     "cycle": lambda: turning(stop=it.cycle(), cap=300),
     "cycle_capped": lambda: turning(stop=[it.unchanged(), it.cycle()], cap=4),
     "pair": lambda: pair(),
+    "folded": lambda: affine(5, schedule=it.folded(2)),
+    "folded_in_place": lambda: affine(3, schedule=it.sequential([1, 2, 0], folded=True), stop=it.delta(8)),
+    "folded_cycle": lambda: turning(schedule=it.folded(1), stop=it.cycle(), cap=60),
 }
