@@ -26,12 +26,13 @@ def rounded(old, target, frac, mode, eps=0):
 
 
 def sweep(m, b, x, frac, mode, groups=None, eps=0, lo=None, hi=None, noise=None):
-    """One sweep: all at once, or the groups of components one after another. `noise` is added to targets."""
+    """One sweep: all at once, or the groups of components one after another. noise(states) is added to
+    the targets."""
     x = x.copy()
     for group in [slice(None)] if groups is None else [np.array(g) for g in groups]:
         target = np.matmul(m[:, group], x[:, :, None])[:, :, 0] + b[:, group]
         if noise is not None:
-            target = target + noise(target.shape)
+            target = target + noise(x)[:, group]
         new = rounded(x[:, group], target, frac, mode, eps)
         x[:, group] = new if lo is None else np.clip(new, lo, hi)
     return x
