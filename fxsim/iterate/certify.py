@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fxsim.formats import Overflow, Rounding
-from fxsim.graph import Node, Value
-from fxsim.integers import to_object
+from fxsim.formats import Rounding
 from fxsim.iterate import theorems
 from fxsim.iterate.certificate import THEOREMS, Certificate
+from fxsim.iterate.corners import corner
 from fxsim.iterate.norms import perron_weights, resolvent_above
 from fxsim.iterate.step_slopes import (
     StepSlopes,
@@ -22,13 +21,11 @@ from fxsim.iterate.step_slopes import (
     innermost,
     rounding_error,
     shrinking,
-    state_targets,
     step_slopes,
 )
 from fxsim.iterate.stops import Count, Cycle, Delta, Residual, Stop, Unchanged
 from fxsim.iterate.theorems import Weights
 from fxsim.iterate.updates import Anchor, Assign, IncrementTrunc, Relax, TwoStep
-from fxsim.types import TensorType
 
 if TYPE_CHECKING:
     from fxsim.iterate.unit import Unit
@@ -234,7 +231,7 @@ def _rest(facts: _Facts) -> tuple[_Rest | None, str]:
     else:
         why = f"the map is not proven to contract (L = {_text(facts.L)}), and Q(T(x)) may cycle"
     if facts.slopes.rising and not _moving_anchor(unit) and not isinstance(unit.update, TwoStep):
-        side = _corner(unit)
+        side = corner(unit)
         if side:
             radius = _ball(facts, facts.total)
             return _Rest("T5", f"{THEOREMS['T5']}: the start is {side} its image", True, radius), ""
@@ -249,29 +246,6 @@ def _moving_anchor(unit: Unit) -> bool:
             return True
         update = update.then
     return False
-
-
-def _corner(unit: Unit) -> str:
-    """ "below" or "above" where x0 <= P T(x0) or x0 >= P T(x0) for all parameters, else ""."""
-    graph = unit.map
-    env: dict[Node, TensorType] = {n: n.type for n in graph.inputs}
-    for node, start in zip(graph.inputs, unit.start, strict=False):
-        env[node] = TensorType.constant(np.broadcast_to(start.array, node.type.shape), node.type.frac)
-    for v in graph.values[len(graph.inputs) :]:
-        assert isinstance(v, Value)
-        env[v] = v.op.infer(*(env[a] for a in v.args))
-    below = above = True
-    for out, start, fmt, node in zip(
-        state_targets(unit), unit.start, unit.formats, graph.inputs, strict=False
-    ):
-        t, frac = env[out], fmt.frac
-        scale = Fraction(2) ** (frac - t.frac)
-        floor = fmt.lo + 1 if fmt.overflow is Overflow.SAT_SYM and fmt.signed else fmt.lo
-        x0 = to_object(np.broadcast_to(start.array, node.type.shape)).ravel()
-        for x, lo, hi in zip(x0, to_object(t.lo).ravel(), to_object(t.hi).ravel(), strict=True):
-            below = below and x <= max(lo * scale, floor)
-            above = above and x >= min(hi * scale, fmt.hi)
-    return "below" if below else "above" if above else ""
 
 
 # -- stops -----------------------------------------------------------------------------------------------
