@@ -11,6 +11,7 @@ from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out, Signature
 
 from fxsim.graph import Node
+from fxsim.iterate.certify import require
 from fxsim.iterate.loop import STATUS_BITS
 from fxsim.iterate.unit import Unit
 from rtl import stream
@@ -87,7 +88,7 @@ class IterateCore(Design):
             raise TypeError(f"unit must be a fxsim.iterate.Unit, not {unit!r}")
         if tag is not None and (isinstance(tag, bool) or not isinstance(tag, (int, np.integer)) or tag < 0):
             raise ValueError(f"tag must be None or a number of bits of at least 0, not {tag!r}")
-        _require(unit)
+        require(unit)
         limit = self._limit(max_depth_per_stage, family, clock_mhz)
         self.unit, self.loop, self.brings_start = unit, unit.datapath, bool(start)
         graph = self.graph = self.loop.graph
@@ -216,16 +217,6 @@ class IterateCore(Design):
         from rtl.verilog import ring_verilog
 
         return ring_verilog(self)
-
-
-def _require(unit: Unit) -> None:
-    """ValueError unless the unit is proven to stop."""
-    from importlib.util import find_spec
-
-    if find_spec("fxsim.iterate.certify"):
-        from fxsim.iterate.certify import require
-
-        require(unit)
 
 
 def first_bit(nodes: Sequence[Node], k: int) -> int:

@@ -52,6 +52,17 @@ def solve_raw(
         from fxsim.iterate.certify import require
 
         require(unit)
+    states, fixed, batch, single = prepared(unit, start, parameters)
+    found = None if history or batch > FEW else _run_single(unit, states, fixed, batch)
+    if found is None:
+        found = _run(unit, states, fixed, batch, history)
+    return only(found) if single else found
+
+
+def prepared(
+    unit: Unit, start: Any, parameters: Mapping[str, Any]
+) -> tuple[list[Array], list[Array], int, bool]:
+    """(start states, parameters, rows, whether they came without an axis for rows), checked and spread."""
     unknown = sorted(set(parameters) - set(unit.parameters))
     missing = [p for p in unit.parameters if p not in parameters]
     if unknown or missing:
@@ -79,11 +90,11 @@ def solve_raw(
     batch = max(rows, default=1) if 0 not in rows else 0
     states = [_spread(a, n, batch) for a, n in zip(raw, places, strict=False)]
     fixed = [_spread(a, n, batch) for a, n in zip(held, places[len(raw) :], strict=True)]
-    found = None if history or batch > FEW else _run_single(unit, states, fixed, batch)
-    if found is None:
-        found = _run(unit, states, fixed, batch, history)
-    if rows:
-        return found
+    return states, fixed, batch, not rows
+
+
+def only(found: Solution) -> Solution:
+    """The first row, without the axis of rows."""
     return Solution(
         found.names, tuple(r[0] for r in found.raws), found.fracs, found.steps[0], found.codes[0],
         None if found.histories is None else tuple(tuple(s[0] for s in h) for h in found.histories),
