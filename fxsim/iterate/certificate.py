@@ -27,8 +27,9 @@ class Certificate:
     """Of a unit with n state components, flattened, state after state; u_i is the LSB of component i.
 
     unit           its name
-    norm           "max" (of |x_i| / (w_i u_i)), "2" (of the x_i / u_i), or None: no Lipschitz bound
-    weights        w_i, of the max-norm
+    norm           "max" (of |x_i| / (w_i u_i)), "2" (of the x_i / u_i), "block" (max over the state tensors
+                   of the 2-norm of their x_i / u_i over w), or None: no Lipschitz bound
+    weights        w_i, of the max-norm; of "block" those of the tensor that the component is of
     L              bound of the map's Lipschitz constant in that norm, also where it is not below 1; or None
     delta          per component, value units: most that one sweep's rounding moves the state
     epsilon        per component, value units: error of evaluating the map (roundings inside it, tables)
@@ -118,13 +119,9 @@ class Certificate:
         L, w = self._contraction()
         n, goal = len(self.delta), Fraction(tolerance)
         start = theorems.size(self._in_lsb((Fraction(start_error),) * n), w)
-        rest = [
-            (goal / u - r) / k
-            for u, r, k in zip(
-                self.lsbs, theorems.components(theorems.ball(L, self._total(), w), w, n),
-                (1,) * n if w is None else w, strict=True,
-            )
-        ]  # fmt: skip
+        ball = theorems.components(theorems.ball(L, self._total(), w), w, n)
+        one = theorems.components(Fraction(1), w, n)
+        rest = [(goal / u - r) / k for u, r, k in zip(self.lsbs, ball, one, strict=True)]
         return theorems.steps_to(L, start, min(rest)) if min(rest) > 0 else None
 
     def coefficient_shift(self, error: Any) -> Fraction:
@@ -154,9 +151,10 @@ class Certificate:
         if self.L is None:
             lines.append("| Lipschitz constant | not bounded |")
         else:
-            kind = "2-norm of LSBs" if self.norm == "2" else "max-norm of LSBs"
+            names = {"2": "2-norm of LSBs", "block": "max of 2-norms of LSBs", "max": "max-norm of LSBs"}
+            kind = names[self.norm or "max"]
             if self.weights is not None and set(self.weights) != {1}:
-                kind = f"max-norm, weights {_range([Fraction(w, min(self.weights)) for w in self.weights])}"
+                kind += f", weights {_range([Fraction(w, min(self.weights)) for w in self.weights])}"
             lines.append(f"| L ({kind}) | {_number(self.L)} |")
         lines.append(f"| rounding of one sweep | {_range(self.delta_ulps)} LSB |")
         if self.epsilon is not None:
@@ -178,12 +176,15 @@ class Certificate:
         lines += ["", *(f"- {n}" for n in self.notes)]
         return "\n".join(lines).rstrip() + "\n"
 
-    def _contraction(self) -> tuple[Fraction, tuple[int, ...] | None]:
+    def _contraction(self) -> tuple[Fraction, theorems.Weights]:
         if self.L is None or self.L >= 1 or self.epsilon is None:
             raise ValueError(
                 f"the map of {self.unit} must be proven to contract for this bound, but L is {self.L}"
             )
-        return self.L, self.weights
+        if self.norm != "block" or self.weights is None:
+            return self.L, self.weights
+        first = [sum(self.sizes[:k]) for k in range(len(self.sizes))]
+        return self.L, theorems.Blocks(self.sizes, tuple(self.weights[k] for k in first))
 
     def _total(self) -> tuple[Fraction, ...]:
         assert self.epsilon is not None

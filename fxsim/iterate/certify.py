@@ -13,7 +13,7 @@ from fxsim.formats import Rounding
 from fxsim.iterate import theorems
 from fxsim.iterate.certificate import THEOREMS, Certificate
 from fxsim.iterate.corners import corner
-from fxsim.iterate.norms import perron_weights, resolvent_above
+from fxsim.iterate.norms import block_norms, perron_weights, resolvent_above, small_gain
 from fxsim.iterate.step_slopes import (
     StepSlopes,
     component_fracs,
@@ -148,7 +148,7 @@ def _certified(unit: Unit) -> Certificate:
     return Certificate(
         unit.name, unit.state, tuple(i.type.size for i in unit.map.inputs[: len(unit.state)]),
         tuple(f.frac for f in unit.formats), facts.norm,
-        None if facts.weights is None else tuple(facts.weights),
+        _listed(facts.weights),
         facts.L, values(facts.delta) or (), None if made is None else values(made.error),
         values(facts.shrink) or (), values(radius), m_star, by,
         rest is not None and rest.needs_start and by == rest.by, enclosure, values(width), reason,
@@ -178,6 +178,18 @@ def _choose_norm(facts: _Facts) -> None:
     two = s.two()
     if two < 1:
         facts.norm, facts.weights, facts.L = "2", None, two
+    sizes = _sizes(facts.unit)
+    if len(sizes) > 1:
+        ends = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+        groups = [range(e - n, e) for e, n in zip(ends, sizes, strict=True)]
+        j = s.lo if s.linear else s.magnitude
+        found, gain = small_gain(block_norms(j.raw, j.scale, groups))
+        if gain < 1 and gain < two:
+            facts.norm, facts.weights, facts.L = "block", theorems.Blocks(tuple(sizes), found), gain
+
+
+def _listed(w: Weights) -> tuple[int, ...] | None:
+    return w.spread if isinstance(w, theorems.Blocks) else None if w is None else tuple(w)
 
 
 def _ball(facts: _Facts, total: Vector) -> Vector | None:
@@ -213,7 +225,7 @@ def _rest(facts: _Facts) -> tuple[_Rest | None, str]:
         short = [k for k, (e, s) in enumerate(zip(facts.error, facts.shrink, strict=True)) if e > s]
         if not short:
             by = "T4'" if any(facts.error) else "T4"
-            weights = "" if facts.weights is None or set(facts.weights) == {1} else "weighted "
+            weights = "" if set(_listed(facts.weights) or (1,)) == {1} else "weighted "
             return _Rest(by, f"{THEOREMS[by]}: L = {_text(facts.L)} in the {weights}max-norm"), ""
         why = (
             f"the map is evaluated with an error of up to {_text(max(facts.error))} LSB, and increments are "
@@ -221,7 +233,7 @@ def _rest(facts: _Facts) -> tuple[_Rest | None, str]:
         )
     elif increments and facts.contracts:
         why = (
-            f"truncated increments may orbit under a contraction of the 2-norm alone (L = {_text(facts.L)}; "
+            f"truncated increments may orbit under a contraction of 2-norms alone (L = {_text(facts.L)}; "
             f"no weighted max-norm has L < 1)"
         )
     elif increments:
@@ -287,7 +299,7 @@ def _stop_radius(facts: _Facts, stop: Stop, rest: _Rest | None) -> Vector | None
     w, total = facts.weights, facts.total
     ball = _ball(facts, total)
     # The bounds of a sweep in the 2-norm are those of simultaneous updates.
-    jacobi = w is not None or not facts.unit.schedule.fresh
+    jacobi = facts.norm == "max" or not facts.unit.schedule.fresh
     if isinstance(stop, Unchanged):
         return ball if fixed is None else tuple(min(a, b) for a, b in zip(ball or fixed, fixed, strict=True))
     if isinstance(stop, Cycle):
@@ -322,10 +334,10 @@ def _least_change(facts: _Facts, rest: _Rest | None) -> int | None:
     update, modes = innermost(facts.unit.update), component_roundings(facts.unit)
     found = []
     plain = isinstance(update, Assign)
-    ones = facts.weights is not None and set(facts.weights) == {1}
+    ones = facts.in_max_norm and set(_listed(facts.weights) or ()) == {1}
     if plain and ones:
         found.append(theorems.least_change(facts.L, max(facts.error), modes))
-    if facts.weights is not None or not facts.unit.schedule.fresh:
+    if facts.in_max_norm or not facts.unit.schedule.fresh:
         # Two errors of nearest rounding, or of floors, differ by one LSB at most; those toward zero by two.
         spread = tuple(
             (Fraction(1) if plain and d and m is not Rounding.TRN_ZERO else 2 * d) + 2 * (e + s)

@@ -2,19 +2,38 @@
 
 x* is the fixed point of the ideal map T, an L-contraction with L < 1 in a norm; `total` bounds per component
 how far a sweep's new state is from T: rounding, shrinking of increments and evaluation error together. `w`
-are the weights of the max-norm max_i |x_i| / w_i, or None for the 2-norm.
+says which norm: weights of the max-norm max_i |x_i| / w_i, None for the 2-norm, or `Blocks`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, isqrt
 
 from fxsim.formats import Rounding
 from fxsim.iterate.norms import root_above
 
-Weights = Sequence[int] | None
+
+@dataclass(frozen=True)
+class Blocks:
+    """The norm max_p |x_p| / w_p of the 2-norms of blocks of so many components, one after another."""
+
+    sizes: tuple[int, ...]
+    weights: tuple[int, ...]
+
+    def split(self, values: Sequence[Fraction]) -> list[Sequence[Fraction]]:
+        ends = [sum(self.sizes[: k + 1]) for k in range(len(self.sizes))]
+        return [values[e - s : e] for e, s in zip(ends, self.sizes, strict=True)]
+
+    @property
+    def spread(self) -> tuple[int, ...]:
+        """The weight of every component."""
+        return tuple(w for w, s in zip(self.weights, self.sizes, strict=True) for _ in range(s))
+
+
+Weights = Sequence[int] | Blocks | None
 # Ties that depend on the value: the tie between 2 k and 2 k + 1 goes up for some k and down for others.
 TIES_MOVE = (Rounding.RND_CONV, Rounding.RND_CONV_ODD, Rounding.RND_INF)
 
@@ -23,12 +42,16 @@ def size(values: Sequence[Fraction], w: Weights) -> Fraction:
     """The norm of a vector of bounds, rounded up where it is a root."""
     if w is None:
         return root_above(sum((v * v for v in values), Fraction(0)))
+    if isinstance(w, Blocks):
+        return max(size(part, None) / k for part, k in zip(w.split(values), w.weights, strict=True))
     return max((v / k for v, k in zip(values, w, strict=True)), default=Fraction(0))
 
 
 def components(bound: Fraction, w: Weights, n: int) -> tuple[Fraction, ...]:
     """What a bound of the norm says of every component."""
-    return (bound,) * n if w is None else tuple(bound * k for k in w)
+    if w is None:
+        return (bound,) * n
+    return tuple(bound * k for k in (w.spread if isinstance(w, Blocks) else w))
 
 
 def ball(L: Fraction, total: Sequence[Fraction], w: Weights) -> Fraction:
@@ -103,7 +126,7 @@ def least_change_in(L: Fraction, spread: Sequence[Fraction], w: Weights) -> int:
         square = sum((v * v for v in spread), Fraction(0)) / (1 - L) ** 2
         return isqrt(floor(square))
     reach = size(spread, w) / (1 - L)
-    return max(floor(reach * k) for k in w)
+    return max(floor(reach * k) for k in (w.weights if isinstance(w, Blocks) else w))
 
 
 def guard_bits(error: Fraction) -> int:

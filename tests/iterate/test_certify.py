@@ -111,6 +111,35 @@ def test_unequal_grids_and_weights():
     assert c.of("y") == c.radius[1:]
 
 
+def test_players_contract_by_their_small_gains():
+    """Two rotations of 2-norm 3/4 that push each other by 2 and 1/64: only norms of the players show it."""
+    turn = np.array([[3, -3], [3, 3]]) * 17 / 96
+    turn = np.round(turn * 64) / 64
+
+    def made(stop):
+        return unit(
+            lambda x, y: (turn @ x + (y << 1), turn @ y + (x >> 6)),
+            {"x": (INTEGERS, 2), "y": (INTEGERS, 2)}, update=assign("RND"), stop=stop,
+            cap=500, name="players",
+        )  # fmt: skip
+
+    c = certify(made(cycle()))
+    assert c.norm == "block" and c.weights[0] == c.weights[1] > c.weights[2] == c.weights[3]
+    rotation = 2**0.5 * float(turn[1, 1])
+    assert float(c.L) == pytest.approx(rotation + (2 / 64) ** 0.5, rel=1e-3) and c.L < 1
+    assert c.a_priori(100, 1000) is not None and "max of 2-norms" in c.page()
+    with pytest.raises(ValueError, match="may not stop"):
+        require(made(unchanged()))
+    assert by(made(delta(c.m_star))) == "tolerance"
+    rng = np.random.default_rng(11)
+    start = {"x": rng.integers(-128, 128, (300, 2)), "y": rng.integers(-128, 128, (300, 2))}
+    s = made(delta(c.m_star)).solve_raw(start)
+    found = certify(made(delta(c.m_star)))
+    assert set(s.status.tolist()) == {"tolerance"}
+    assert np.max(np.abs(s.raw["x"])) <= float(max(found.of("x"))) and found.of("x") > found.of("y")
+    assert np.max(np.abs(s.raw["y"])) <= float(max(found.of("y")))
+
+
 # -- which stops are legal -------------------------------------------------------------------------------
 
 
@@ -299,7 +328,7 @@ def test_two_norm_orbit():
     assert u.solve_raw(np.array([1, 1]), certified=False).status == "cap"
     c = certify(u)
     assert c.norm == "2" and c.L**2 - Fraction(34, 64) < Fraction(1, 10**6) and c.terminates_by is None
-    with pytest.raises(ValueError, match="2-norm alone"):
+    with pytest.raises(ValueError, match="2-norms alone"):
         require(u)
     m = c.m_star
     fired = unit(lambda x: M @ x, {"x": (INTEGERS, 2)}, stop=delta(m), cap=10**4, name="rotation")
