@@ -55,14 +55,18 @@ def compile_graphs(graphs: Sequence[Graph], optimize: int = 0) -> list[Compiled]
         found.append((tuple(inputs), tuple(outputs)))
         scope = [f"namespace unit_{k} {{", source(g, f"graph_{k}").replace('#include "fx_ops.h"', ""), "}"]
         texts.append("\n".join([*scope, entry(f"run_{k}", f"unit_{k}::graph_{k}", inputs, outputs)]))
-    head = '#include "fx_ops.h"\n#include "fx_crossing.h"\n'
-    step = max(1, min(PER_UNIT, -(-len(texts) // (os.cpu_count() or 1))))
-    units = [head + "\n".join(texts[i : i + step]) for i in range(0, len(texts), step)]
-    library = ctypes.CDLL(str(shared_library(units, optimize)))
+    library = ctypes.CDLL(str(shared_library(translation_units(texts), optimize)))
     return [
         Compiled(g, *found[k], getattr(library, f"run_{k}"))
         for k, g in enumerate(graphs)
     ]  # fmt: skip
+
+
+def translation_units(texts: Sequence[str]) -> list[str]:
+    """These functions as sources, one for each processor but none too large."""
+    head = '#include "fx_ops.h"\n#include "fx_crossing.h"\n'
+    step = max(1, min(PER_UNIT, -(-len(texts) // (os.cpu_count() or 1))))
+    return [head + "\n".join(texts[i : i + step]) for i in range(0, len(texts), step)]
 
 
 def shared_library(units: Sequence[str], optimize: int = 0) -> Path:

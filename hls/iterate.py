@@ -10,7 +10,7 @@ from typing import Any
 from fxsim.iterate.driver import only, prepared
 from fxsim.iterate.solution import Solution
 from fxsim.iterate.unit import Unit
-from hls.compile import shared_library
+from hls.compile import shared_library, translation_units
 from hls.crossing import buffer, entry, from_c, pointers, to_c
 from hls.lower import Port, ports, source
 
@@ -81,10 +81,8 @@ def unit_source(unit: Unit, name: str) -> str:
         f"        {name}_step({called});",
     ]  # fmt: skip
     for old, new in zip(parts.kept, parts.new, strict=True):
-        lines += [
-            f"        for (int i = 0; i < {old.size}; i++)",
-            f"            {old.name}[i] = {new.name}[i];",
-        ]
+        lines.append(f"        for (int i = 0; i < {old.size}; i++)")
+        lines.append(f"            {old.name}[i] = {new.name}[i];")
     lines += [f"    }} while ({parts.status.name}[0] == 0);", "}"]
     return step[:end] + "\n".join(lines) + "\n" + step[end:]
 
@@ -120,18 +118,13 @@ def compile_units(units: Sequence[Unit], optimize: int = 0) -> list[CompiledUnit
 
     Raises FileNotFoundError without g++, RuntimeError where it refuses the code.
     """
-    texts = ['#include "fx_ops.h"', '#include "fx_crossing.h"']
-    found = []
+    texts, found = [], []
     for k, unit in enumerate(units):
         name = f"unit_{k}"
         parts = Parts.of(unit, name)
         text = unit_source(unit, name).replace('#include "fx_ops.h"', "")
-        texts += [
-            f"namespace space_{k} {{",
-            text,
-            "}",
-            entry(f"run_{k}", f"space_{k}::{name}", parts.given, parts.found),
-        ]
+        run = entry(f"run_{k}", f"space_{k}::{name}", parts.given, parts.found)
+        texts.append("\n".join([f"namespace space_{k} {{", text, "}", run]))
         found.append((unit, parts))
-    library = ctypes.CDLL(str(shared_library(["\n".join(texts)], optimize)))
+    library = ctypes.CDLL(str(shared_library(translation_units(texts), optimize)))
     return [CompiledUnit(*made, getattr(library, f"run_{k}")) for k, made in enumerate(found)]
