@@ -47,7 +47,8 @@ def graphs() -> None:
         assert r.valid and r.error <= bound and r.width < 4 * bound
         print(
             f"graphs, gamma {gamma}: nearest {r.cycles} of {COUNT} cycle, error {float(r.error):.3f} "
-            f"<= {bound}, {r.sweeps} sweeps; floor and ceil enclose, width {r.width}, {r.corner_sweeps} sweeps [{text}]"
+            f"<= {bound}, {r.sweeps} sweeps; floor and ceil enclose, width {r.width}, "
+            f"{r.corner_sweeps} sweeps [{text}]"
         )
 
 
