@@ -12,7 +12,7 @@ from fxsim.graph import Input
 from fxsim.integers import Array, exact
 from fxsim.iterate.solution import Solution
 
-FEW = 4  # problems that are faster one by one
+FEW = 64  # problems that are faster one by one
 
 if TYPE_CHECKING:
     from fxsim.iterate.unit import Unit
