@@ -70,6 +70,8 @@ DERIVATIVES: dict[str, _Derivative] = {
     "reciprocal_mantissa": lambda a, b: (-1 / ((1 + a) * (1 + a)), Fraction(0)),
 }
 
+POWERS = {"exp": Fraction(1), "exp_negative": Fraction(1), "exp2": LN2, "exp2_negative": LN2}
+
 
 def _unclipped(function: str, out: Format) -> Fraction | None:
     """The least operand of log2, reciprocal or rsqrt whose result the format holds, rounded down."""
@@ -99,7 +101,11 @@ def _function_slopes(
         key = max(first, ends[0]), min(last, ends[1])
         if key not in found:
             start = key[0] if least is None else max(key[0], least)
-            found[key] = derivative(start, max(key[1], start))
+            low_slope, high_slope = derivative(start, max(key[1], start))
+            if function in POWERS:  # f' is f or -f, at ln b: once f is clipped it stays so
+                most = out.hi * out.lsb * POWERS[function]
+                low_slope, high_slope = max(low_slope, -most), min(high_slope, most)
+            found[key] = low_slope, high_slope
         slope_lo[i], slope_hi[i] = found[key]
     zero = Scaled.zeros(a.shape)
     lo, hi = lesser(zero, _rounded(slope_lo, Scaled.below)), greater(zero, _rounded(slope_hi, Scaled.above))
@@ -175,7 +181,7 @@ def _softmax(context: Context, block: Block, x: Slopes) -> Any:
         zero = Scaled.zeros((context.n, *shape))
         return [context.make(zero, zero, noise)]
     quarter, half = Scaled.above(factor / 4), Scaled.above(factor / 2)
-    low, high = _others(x.lo, np.minimum), _others(x.hi, np.maximum)
+    low, high = _others(x.lo, True), _others(x.hi, False)
     zero = Scaled.zeros(x.lo.shape)
     lo, hi = lesser(x.lo - high, zero) * quarter, greater(x.hi - low, zero) * quarter
     worst, gain = (
@@ -184,15 +190,11 @@ def _softmax(context: Context, block: Block, x: Slopes) -> Any:
     return [context.make(lo, hi, worst * half + noise, gain * half, lambda: x.two_norm() * factor / 2)]
 
 
-def _others(s: Scaled, pair: Any) -> Scaled:
-    """Per element the least (greatest) of the others of its row."""
-    a = s.raw
-    k = a.shape[-1]
-    parts = []
-    for i in range(k):
-        rest = np.concatenate([a[..., :i], a[..., i + 1 :]], axis=-1)
-        parts.append(pair.reduce(rest, axis=-1))
-    return s.each(lambda _: np.stack(parts, axis=-1))
+def _others(s: Scaled, least: bool) -> Scaled:
+    """Per element the least (greatest) of the others of its row: the row's own, or the next one there."""
+    a = np.sort(s.raw, axis=-1)
+    first, second = (a[..., :1], a[..., 1:2]) if least else (a[..., -1:], a[..., -2:-1])
+    return s.each(lambda r: np.where(r == first, second, first))
 
 
 __all__ = ["DERIVATIVES"]

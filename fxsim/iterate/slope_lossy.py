@@ -66,7 +66,7 @@ def cast_slopes(context: Context, op: ops.Cast, r: Range, src_frac: int, x: Slop
 
 def _reshaped(x: Slopes, shape: tuple[int, ...]) -> Slopes:
     def whole(s: Scaled, lead: int) -> Scaled:
-        return Scaled(s.raw.reshape(*s.raw.shape[:lead], *shape), s.scale)
+        return Scaled(s.raw.reshape((*s.raw.shape[:lead], *shape)), s.scale)
 
     return Slopes(whole(x.lo, 1), whole(x.hi, 1), whole(x.error, 0), whole(x.gain, 0), x.two)
 

@@ -432,12 +432,12 @@ def _matmul(context: Context, v: Value, a: Slopes, b: Slopes) -> Slopes:
         """(*lead, ..., M, K), with as many axes as the result has."""
         own = s.shape[lead:]
         own = (1, *own) if vector_a else own
-        return s.each(lambda r: r.reshape(*r.shape[:lead], *(1,) * (ndim - len(own)), *own))
+        return s.each(lambda r: r.reshape((*r.shape[:lead], *(1,) * (ndim - len(own)), *own)))
 
     def right(s: Scaled, lead: int) -> Scaled:
         own = s.shape[lead:]
         own = (*own, 1) if vector_b else own
-        return s.each(lambda r: r.reshape(*r.shape[:lead], *(1,) * (ndim - len(own)), *own))
+        return s.each(lambda r: r.reshape((*r.shape[:lead], *(1,) * (ndim - len(own)), *own)))
 
     (alo, ahi), (blo, bhi) = value_range(x, a), value_range(y, b)
     A = left(alo, 0), left(ahi, 0)
