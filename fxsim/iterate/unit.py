@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -102,6 +102,13 @@ class Unit:
             raise ValueError(f"a unit that was loaded has no step function to lay out {number} sweeps of")
         return stored
 
+    def capped(self, cap: int) -> Unit:
+        """The same unit with another cap. ValueError for one that was loaded, or that is unrolled."""
+        if self.plan is None or self.schedule.unroll:
+            raise ValueError(f"unit {self.name!r} must have its step function and a loop to be given a cap")
+        plan = replace(self.plan, cap=_cap(cap))
+        return replace(self, loop=build_loop(plan, self.name), cap=plan.cap, plan=plan)
+
     def save(self, path: Any) -> None:
         """Writes the unit to one file; `fxsim.iterate.load` reads it."""
         from fxsim.iterate.storage import save
@@ -172,12 +179,7 @@ def unit(
     schedule = parallel() if schedule is None else schedule
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a schedule such as parallel(), not {schedule!r}")
-    if (
-        isinstance(cap, (bool, np.bool_))
-        or not isinstance(cap, (int, np.integer))
-        or not 1 <= cap < MOST_STEPS
-    ):
-        raise ValueError(f"cap must be an integer in 1..{MOST_STEPS - 1}, not {cap!r}")
+    cap = _cap(cap)
     if schedule.unroll and stops != (count(schedule.unroll),):
         raise ValueError(
             f"stop must be count({schedule.unroll}) for unrolled({schedule.unroll}), not {stops}"
@@ -186,14 +188,24 @@ def unit(
     held = _parameters(parameters or {}, {n for n, *_ in states})
     if needs_residual(stops) and residual is None:
         raise ValueError("residual must be a function for a stop by residual, not None")
-    plan = Plan(step, residual, states, held, update, stops, schedule, int(cap), _takes_only(step))
+    plan = Plan(step, residual, states, held, update, stops, schedule, cap, _takes_only(step))
     graph = map_graph(plan, label)
     _check_overflow(plan, graph)
     return Unit(
         label, tuple(n for n, *_ in states), tuple(f for _, f, _ in states), tuple(n for n, _ in held),
-        graph, build_loop(plan, label), update, stops, schedule, int(cap), starts(plan.state, start),
+        graph, build_loop(plan, label), update, stops, schedule, cap, starts(plan.state, start),
         tuple(proofs), plan,
     )  # fmt: skip
+
+
+def _cap(value: Any) -> int:
+    if (
+        isinstance(value, (bool, np.bool_))
+        or not isinstance(value, (int, np.integer))
+        or not 1 <= value < MOST_STEPS
+    ):
+        raise ValueError(f"cap must be an integer in 1..{MOST_STEPS - 1}, not {value!r}")
+    return int(value)
 
 
 def starts(state: Sequence[tuple[str, Format, tuple[int, ...]]], start: Any) -> tuple[IntArray, ...]:

@@ -149,6 +149,17 @@ def test_stops() -> None:
     assert capped.solve_raw(0, certified=False).status == "cap"
 
 
+def test_another_cap() -> None:
+    M, b = system(4)
+    u = affine(M, schedule=sequential())
+    assert u.capped(2) == affine(M, schedule=sequential(), cap=2) and u.cap == 1000
+    assert set(u.capped(2).solve_raw(b=b, certified=False).status) == {"cap"}
+    with pytest.raises(ValueError, match="cap must be an integer"):
+        u.capped(0)
+    with pytest.raises(ValueError, match="a loop to be given a cap"):
+        affine(M, schedule=unrolled(3), stop=count(3)).capped(2)
+
+
 def test_history_and_real_values() -> None:
     u = iterate.unit(lambda x: (x >> 1) + 1, {"x": (STATE, ())}, name="half")
     found = u.solve(np.array([0.0, 4.0]), history=True)
