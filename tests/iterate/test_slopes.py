@@ -287,3 +287,44 @@ def test_slopes_and_errors_are_sound(seed):
         most = sum(np.maximum(d[k] * lo[k], d[k] * hi[k]) for k in range(2))
         assert np.all(least <= dy) and np.all(dy <= most)
         assert np.all(abs(dy) <= gain * max(abs(d[0]) / 2, abs(d[1]) / 3))
+
+
+PRODUCTS = [
+    ((3,), lambda x, b: x @ np.arange(6).reshape(3, 2)),
+    ((3,), lambda x, b: np.arange(6).reshape(2, 3) @ x),
+    ((3,), lambda x, b: x @ np.array([1, -2, 3])),
+    ((3,), lambda x, b: x @ b),
+    ((3,), lambda x, b: (x.reshape(3, 1) @ b.reshape(1, 3)) @ x),
+    ((2, 3), lambda x, b: x @ np.arange(6).reshape(3, 2)),
+    ((2, 3), lambda x, b: np.arange(8).reshape(2, 2, 2) @ x),
+    ((2, 3), lambda x, b: x @ b.transpose()),
+    ((2, 3), lambda x, b: x.transpose() @ b),
+    ((2, 3), lambda x, b: b @ x.transpose()),
+    ((2, 3), lambda x, b: x @ x.transpose()),
+    ((2, 3), lambda x, b: x.reshape(2, 1, 3) @ x.reshape(2, 3, 1)),
+    ((2, 3), lambda x, b: (x * b).sum((0, 1))),
+    ((2, 3), lambda x, b: x.sum(0) * b[:, :1]),
+    ((), lambda x, b: x * b + (x.cast(SQ(3, 1, rounding="RND", overflow="SAT")) >> 1)),
+]
+
+
+@pytest.mark.parametrize("shape, fn", PRODUCTS)
+def test_products_of_every_shape(shape, fn):
+    """Every difference lies within the bounds, and every computed value within the error."""
+    graph = fxsim.trace(fn, SQ(3, 2), SQ(2, 1), shape=shape)
+    (s,) = slopes(graph, ["x"])
+    assert s.shape == graph.outputs[0].type.shape and s.lo.shape[1:] == s.shape
+    n = s.lo.shape[0]
+    lo, hi, error = (v.fractions() for v in (s.lo, s.hi, s.error))
+    rng = np.random.default_rng(12)
+    raw, b = rng.integers(-16, 16, (40, *shape)), rng.integers(-4, 4, (20, *shape))
+    for k in range(20):
+        x, z = (values(graph.inputs[0].type, r) for r in (raw[k], raw[20 + k]))
+        held = values(graph.inputs[1].type, b[k])
+        dy = evaluate(graph, x, held)[0] - evaluate(graph, z, held)[0]
+        d = np.asarray(x - z, object).ravel()
+        least = sum(np.minimum(d[i] * lo[i], d[i] * hi[i]) for i in range(n))
+        most = sum(np.maximum(d[i] * lo[i], d[i] * hi[i]) for i in range(n))
+        assert np.all(least <= dy) and np.all(dy <= most)
+        computed = values(graph.outputs[0].type, graph.run_raw(raw[k : k + 1], b[k : k + 1])[0])
+        assert np.all(abs(computed - evaluate(graph, x, held)[0]) <= error)
