@@ -56,6 +56,27 @@ def test_nearest_rounding_cycles_and_the_certified_update_does_not():
     assert 3 <= cycles["nearest"] <= 17 and not cycles["certified"]
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_every_start_of_a_small_grid_comes_to_rest(sign):
+    # Two groups of two, coupled as strongly as the certificate allows: all 65,536 states of 4 bits.
+    Phi = sign * np.array(
+        [[0, 0, 1.75, -0.125], [0, 0, -0.125, 1.75], [1.75, -0.125, 0, 0], [-0.125, 1.75, 0, 0]]
+    )
+    unit = mean_field(Phi, 2, frac=3, b=SQ(3, 3))
+    start = np.stack(np.meshgrid(*[np.arange(16)] * 4, indexing="ij"), -1).reshape(-1, 2, 2)
+    for b in ([[0, 0], [0, 0]], [[3, -1], [0, 2]]):
+        found = unit.solve_raw(start, b=b)
+        assert np.all(found.status == "fixed")
+        (wanted,) = reference(Phi, 2, np.array([b]) / 8)
+        low, high = found.raw.min(0), found.raw.max(0)
+        radius = max(unit.certify().radius) * 8
+        assert all(
+            abs(int(v) - w * 8) <= radius
+            for e in (low, high)
+            for v, w in zip(e.flat, wanted.flat, strict=True)
+        )
+
+
 @pytest.mark.parametrize("bound", [Fraction(3, 8), Fraction(27, 32)])
 @pytest.mark.parametrize("options", [{}, {"damp": False}])
 def test_errors_stay_in_the_radius(bound, options):

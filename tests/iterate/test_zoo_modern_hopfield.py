@@ -8,7 +8,9 @@ import pytest
 
 import fxsim
 from fxsim.formats import SQ, UQ
-from fxsim.iterate.softmax import LOG2_E, dyadic, softmax_exact, softmax_of
+from fxsim.iterate.softmax import LOG2_E, dyadic, evaluation_error, softmax_exact, softmax_of
+from fxsim.iterate.stops import unchanged
+from fxsim.iterate.updates import increment_trunc
 from fxsim.iterate.zoo.modern_hopfield import (
     attention,
     digit_patterns,
@@ -61,6 +63,22 @@ def test_one_step_is_within_the_softmax_bound():
         abs(Fraction(int(a), 256) - b) for a, b in zip(found.raw.ravel(), wanted.ravel(), strict=True)
     )
     assert Fraction(1, 1 << 10) < worst <= bound < Fraction(1, 20)
+
+
+def test_a_small_beta_contracts_to_the_mean_of_the_patterns():
+    patterns = np.random.default_rng(5).choice([-1, 1], (4, 3))
+    settled = {"stop": unchanged(), "cap": 200}
+    rough = modern_hopfield(patterns, 0.1, frac=8, score_frac=8, **settled)
+    unit = modern_hopfield(
+        patterns, 0.1, frac=8, score_frac=8, update=increment_trunc(evaluation_error(rough)), **settled
+    )
+    assert unit.certify().terminates_by == "T4'" and unit.certify().L < 1
+    start = np.random.default_rng(6).integers(-256, 257, (40, 3))
+    found = unit.solve_raw(start)
+    assert np.all(found.status == "fixed")
+    wanted = reference(patterns, 0.1, start[:1], 8, 60)[0]
+    worst = max(abs(Fraction(int(v), 256) - w) for row in found.raw for v, w in zip(row, wanted, strict=True))
+    assert worst <= max(unit.certify().radius)
 
 
 def test_attention_is_one_step_with_values():

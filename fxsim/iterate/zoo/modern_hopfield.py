@@ -25,7 +25,7 @@ BETA_BITS = 10
 
 def modern_hopfield(
     patterns: Any, beta: Any = 1, *, steps: int = 1, frac: int = 10, score_frac: int = 6,
-    exp_frac: int | None = None, name: str = "modern_hopfield",
+    exp_frac: int | None = None, **options: Any,
 ) -> Unit:  # fmt: skip
     """The unit x <- P^T softmax(beta P x) over N patterns of d integers, the rows of P.
 
@@ -36,10 +36,12 @@ def modern_hopfield(
 
     frac        fraction bits of x and of p;  score_frac  of the exponents P y, rounded to nearest
     exp_frac    of the powers: see `fxsim.iterate.softmax.softmax_of`
+    options     as of `unit`: update, stop, cap, proofs, name
 
-    As a memory the map has many fixed points and is no contraction: a count ends every solve, and no radius
-    is proven but that of one step. x stays in the patterns' hull, so that the state need not saturate but for
-    the softmax's own rounding. Lost: what the softmax loses, and half an LSB of x.
+    As a memory the map has many fixed points and is no contraction: a count ends every solve, and what is
+    proven is the error of one step. For a small beta, L < 1, it contracts to one mean of all patterns, which
+    `increment_trunc` of the map's error finds (T4'). x stays in the patterns' hull, so that the state need
+    not saturate but for the softmax's own rounding. Lost: what the softmax loses, and half an LSB of x.
     Source: Ramsauer et al., arXiv 2008.02217.
     """
     rows = integers(patterns, "patterns", 2)
@@ -49,9 +51,8 @@ def modern_hopfield(
     stop: tuple[Stop, ...] = (count(1),) if steps == 1 else (unchanged(), count(int(steps)))
     whole = int(np.abs(rows).max()).bit_length() + 1
     state = Format(whole + frac, whole, True, Rounding.RND, Overflow.SAT)
-    return unit(
-        step, {"x": (state, (rows.shape[1],))}, update=assign("RND"), stop=stop, cap=int(steps), name=name
-    )
+    common = {"update": assign("RND"), "stop": stop, "cap": int(steps), "name": "modern_hopfield"}
+    return unit(step, {"x": (state, (rows.shape[1],))}, **{**common, **options})
 
 
 def attention(
