@@ -13,6 +13,7 @@ from fxsim.formats import Rounding
 from fxsim.iterate import theorems
 from fxsim.iterate.certificate import THEOREMS, Certificate
 from fxsim.iterate.corners import corner
+from fxsim.iterate.ends import Ends
 from fxsim.iterate.norms import block_norms, perron_weights, resolvent_above, small_gain
 from fxsim.iterate.step_slopes import (
     StepSlopes,
@@ -139,6 +140,7 @@ def _certified(unit: Unit) -> Certificate:
         assert facts.L is not None
         gap = tuple(2 * (1 + e) for e in facts.error)
         width = _ball(facts, gap)
+    facts.notes += [p.note for p in unit.proofs if isinstance(p, Ends) and p.note]
     if unknown:
         facts.notes.append(f"no Lipschitz bound: {unknown}")
     if facts.contracts:
@@ -292,6 +294,10 @@ def _verdict(
 
 def _stop_radius(facts: _Facts, stop: Stop, rest: _Rest | None) -> Vector | None:
     """|x - x*| in LSB behind this stop; None where nothing is proven."""
+    for proof in facts.unit.proofs:
+        known = proof.radius(stop) if isinstance(proof, Ends) else None
+        if known is not None:
+            return tuple(known)
     fixed = rest.radius if rest is not None and rest.radius is not None else None
     if facts.slopes is None or not facts.contracts:
         return fixed if isinstance(stop, Unchanged) else None

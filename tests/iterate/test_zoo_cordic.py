@@ -64,7 +64,7 @@ def test_unit_and_pipeline_agree_bit_for_bit(m, vectoring, rounding):
         start, given = cordic.rotation_start(made, z, frac, m), (z,)
         t = z / 2**frac
         true, second = (np.cos(t), np.sin(t)) if m == 1 else (np.cosh(t), np.sinh(t))
-    s = made.solve_raw(start, certified=False)
+    s = made.solve_raw(start)
     a, b = graph.run_raw(*given)
     half = 1 << (guard - 1)
     got = s.raw["z" if vectoring else "y"]
@@ -116,7 +116,7 @@ def test_guard_bits_of_the_rule_bring_the_bound_to_two_lsb():
 
 def test_example_is_right_to_the_bound():
     e = cordic.example()
-    s = e.solve(certified=False)
+    s = e.solve()
     assert len(s.steps) == 33 and np.max(e.errors(s)) <= cordic.rotation_bound(12) / (1 << 12)
 
 

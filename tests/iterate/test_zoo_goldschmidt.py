@@ -31,7 +31,7 @@ def worst(n, d, width, guard):
 @pytest.mark.parametrize("guard, expected", [(0, 2.4), (2, 1.06), (4, 0.67)])
 def test_errors_of_every_divisor(guard, expected):
     u = goldschmidt(16, 6, guard, 3)
-    s = u.solve_raw(goldschmidt_start(D, 16, 6, guard), certified=False, history=True)
+    s = u.solve_raw(goldschmidt_start(D, 16, 6, guard), history=True)
     got = [worst(n, D, 16, guard) for n in s.history["n"]]
     assert round(float(got[2]), 1 if guard == 0 else 2) == expected
     assert got[3] == got[2]  # q is 1 and stays: what is lost is never repaired
@@ -48,9 +48,7 @@ def test_pipeline_is_the_unit_bit_for_bit(width, seed_bits, guard):
     d = np.arange(1 << (width - 1), 1 << width)
     a = np.arange((1 << width) + 1)
     a, d = (v.reshape(-1, 1) for v in np.meshgrid(a, d))
-    s = goldschmidt(width, seed_bits, guard).solve_raw(
-        goldschmidt_start(d, width, seed_bits, guard, a), certified=False
-    )
+    s = goldschmidt(width, seed_bits, guard).solve_raw(goldschmidt_start(d, width, seed_bits, guard, a))
     rounded = (s.raw["n"] + (1 << guard >> 1)) >> guard
     got = goldschmidt_pipeline(width, seed_bits, guard).run_raw(a, d)
     assert np.array_equal(got, rounded)
@@ -61,7 +59,7 @@ def test_pipeline_is_the_unit_bit_for_bit(width, seed_bits, guard):
 
 def test_example_is_right_to_the_bound():
     e = example()
-    s = e.solve(certified=False)
+    s = e.solve()
     assert len(s.raws[0]) == 64 and np.max(e.errors(s)) <= bound(16, 6, 4, e.unit.cap) / (1 << 16)
     assert reference(np.array([3]), 2, np.array([1]))[0] == Fraction(1, 3)
 

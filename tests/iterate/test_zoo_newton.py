@@ -33,7 +33,7 @@ def test_errors_of_the_reciprocal_of_every_operand(seed_bits, expected):
     d = np.arange(1 << 15, 1 << 16)[:, None]
     sweeps = len(expected) - 1
     u = newton.reciprocal(WIDTH, seed_bits, sweeps)
-    s = u.solve_raw(newton.reciprocal_seed(d, WIDTH, seed_bits), certified=False, history=True, d=d)
+    s = u.solve_raw(newton.reciprocal_seed(d, WIDTH, seed_bits), history=True, d=d)
     assert set(s.status) == {"count"} and set(s.steps) == {sweeps}
     for k, want in enumerate(expected):
         worst = worst_reciprocal(s.history[k], d)
@@ -48,7 +48,7 @@ def test_errors_of_the_reciprocal_of_every_operand(seed_bits, expected):
 def test_errors_of_rsqrt_of_every_operand(guard, expected):
     d = np.arange(1 << 14, 1 << 16)[:, None]
     u = newton.rsqrt(WIDTH, 6, 3, guard=guard)
-    s = u.solve_raw(newton.rsqrt_seed(d, WIDTH, 6), certified=False, history=True, d=d)
+    s = u.solve_raw(newton.rsqrt_seed(d, WIDTH, 6), history=True, d=d)
     worst = [worst_rsqrt(s.history[k], d) for k in range(4)]
     assert len(set(newton.rsqrt_seed(d, WIDTH, 6).ravel())) <= 96
     assert [round(float(w)) for w in worst[:2]] == list(expected[:2])
@@ -67,12 +67,12 @@ def test_default_sweeps_give_less_than_one_lsb():
 def test_pipeline_is_the_unit_bit_for_bit(width, seed_bits):
     d = np.arange(1 << (width - 1), 1 << width)[:, None]
     u, g = newton.reciprocal(width, seed_bits), newton.reciprocal_pipeline(width, seed_bits)
-    got = u.solve_raw(newton.reciprocal_seed(d, width, seed_bits), certified=False, d=d).raw
+    got = u.solve_raw(newton.reciprocal_seed(d, width, seed_bits), d=d).raw
     assert np.array_equal(g.run_raw(d), got)
     assert worst_reciprocal(got, d, width) <= newton.reciprocal_bound(width, seed_bits, u.cap) < 1
     d = np.arange(1 << (width - 2), 1 << width)[:, None]
     u, g = newton.rsqrt(width, seed_bits), newton.rsqrt_pipeline(width, seed_bits)
-    got = u.solve_raw(newton.rsqrt_seed(d, width, seed_bits), certified=False, d=d).raw
+    got = u.solve_raw(newton.rsqrt_seed(d, width, seed_bits), d=d).raw
     assert np.array_equal(g.run_raw(d), got)
     assert worst_rsqrt(got, d, width) <= newton.rsqrt_bound(width, seed_bits, u.cap) < 1
 
@@ -80,15 +80,15 @@ def test_pipeline_is_the_unit_bit_for_bit(width, seed_bits):
 def test_lanes_are_independent():
     d = np.array([[40000, 65535, 32768]])
     seed = newton.reciprocal_seed(d)
-    s = newton.reciprocal(lanes=3).solve_raw(seed, certified=False, d=d)
-    one = newton.reciprocal().solve_raw(seed.T, certified=False, d=d.T)
+    s = newton.reciprocal(lanes=3).solve_raw(seed, d=d)
+    one = newton.reciprocal().solve_raw(seed.T, d=d.T)
     assert s.raw.ravel().tolist() == one.raw.ravel().tolist() and s.raw[0, 2] == 2 << 16
 
 
 @pytest.mark.parametrize("make", [newton.example, newton.rsqrt_example])
 def test_example_is_right_to_the_bound(make):
     e = make()
-    s = e.solve(certified=False)
+    s = e.solve()
     bound = newton.reciprocal_bound(16, 4, 2) if make is newton.example else newton.rsqrt_bound(16, 6, 2)
     assert len(s.raw) == 64 and np.max(e.errors(s)) <= bound / (1 << 16)
 

@@ -26,6 +26,7 @@ from fxsim.formats import SQ, UQ, Format
 from fxsim.graph import Graph
 from fxsim.integers import Array, IntArray, exact, shift_left
 from fxsim.iterate.elementary import BITS, arctangent, artanh, rotated
+from fxsim.iterate.ends import ends
 from fxsim.iterate.example import Example
 from fxsim.iterate.stops import count
 from fxsim.iterate.unit import Unit, unit
@@ -133,14 +134,17 @@ def rotation_bound(
     (1.70 for cosh 1.118).
     """
     steps, guard = _sizes(frac, steps, guard)
+    return _bounds(m, frac, steps, guard, rounding)[0] * (1 << frac) + Fraction(1, 2)
+
+
+def _bounds(m: int, frac: int, steps: int, guard: int, rounding: str) -> tuple[Fraction, Fraction]:
+    """Of x and y, and of the angle that is left, before the last rounding, in value units."""
     h = Fraction(1, 2 << (frac + guard))
     lost = h if rounding == "RND" else 2 * h
     grown = max(gain(m, steps), Fraction(1))
     length = Fraction(1) if m == 1 else Fraction(17, 10)
-    turned = (
-        Fraction(1, 1 << shifts(m, steps)[-1]) * (1 if m == 1 else Fraction(11, 10)) + steps * h
-    ) * length
-    return (turned + grown * (steps * lost * 3 / 2 + h)) * (1 << frac) + Fraction(1, 2)
+    left = Fraction(1, 1 << shifts(m, steps)[-1]) * (1 if m == 1 else Fraction(11, 10)) + steps * h
+    return left * length + grown * (steps * lost * 3 / 2 + h), left
 
 
 def reference(z: Any, frac: int, m: int = 1) -> Array:
@@ -216,7 +220,12 @@ def _unit(
         return *new, k + 1
 
     state = {"x": (xy, (lanes,)), "y": (xy, (lanes,)), "z": (z_format, (lanes,)), "k": (number, (1,))}
-    return unit(step, state, update=assign(), stop=count(steps), cap=steps, name=_name(m, vectoring))
+    made = unit(step, state, update=assign(), stop=count(steps), cap=steps, name=_name(m, vectoring))
+    if vectoring:
+        return made
+    turned, left = (v * (1 << fine) for v in _bounds(m, frac, steps, guard, rounding))
+    radius = (turned,) * (2 * lanes) + (left,) * lanes + (Fraction(0),)
+    return ends(made, {count(steps): radius}, "the radius is that of starts from `rotation_start`")
 
 
 def _name(m: int, vectoring: bool) -> str:

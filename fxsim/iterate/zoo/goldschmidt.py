@@ -15,6 +15,7 @@ import numpy as np
 from fxsim.formats import UQ, Format
 from fxsim.graph import Graph
 from fxsim.integers import Array, IntArray, exact, multiply, shift_left
+from fxsim.iterate.ends import ends
 from fxsim.iterate.example import Example
 from fxsim.iterate.stops import count
 from fxsim.iterate.unit import Unit, unit
@@ -42,10 +43,13 @@ def goldschmidt(
     cells = reciprocal_cells(width + guard, seed_bits)
     sweeps = _sweeps(cells, width) if sweeps is None else sweeps
     fmt = _state(width, guard)
-    return unit(
+    made = unit(
         _step, {"n": (fmt, (lanes,)), "q": (fmt, (lanes,))}, update=assign(), stop=count(sweeps), cap=sweeps,
         start=1 << (width + guard), name="goldschmidt",
     )  # fmt: skip
+    off, gap = _bounds(width, seed_bits, guard, sweeps)
+    radius = (off * (1 << guard),) * lanes + (gap * (1 << guard),) * lanes
+    return ends(made, {count(sweeps): radius}, "the radius is that of starts from `goldschmidt_start`")
 
 
 def goldschmidt_start(
@@ -79,21 +83,26 @@ def goldschmidt_pipeline(
 
 
 def bound(width: int, seed_bits: int, guard: int, sweeps: int) -> Fraction:
-    """A bound of |quotient - a/d| in LSB of `width`, the last rounding to it included.
+    """A bound of |quotient - a/d| in LSB of `width`, the last rounding to it included."""
+    return _bounds(width, seed_bits, guard, sweeps)[0] + (Fraction(1, 2) if guard else 0)
+
+
+def _bounds(width: int, seed_bits: int, guard: int, sweeps: int) -> tuple[Fraction, Fraction]:
+    """Bounds of |n - a/d| and |q - 1| in LSB of `width`.
 
     With q' = q f + s and n' = n f + r, f = 2 - q, |r|, |s| <= h, the half LSB of the state: n - q a/d grows
     by a factor of at most |f| and by h + h a/d; 1 - q' = (1 - q)**2 - s; and |n - a/d| is at most the former
     plus |1 - q| a/d. Taken at a = 1 and at the low end of each cell of the table.
     """
-    half, worst = Fraction(1, 2 << (width + guard)), Fraction(0)
+    half, worst, most = Fraction(1, 2 << (width + guard)), Fraction(0), Fraction(0)
     for low, high, seed in reciprocal_cells(width + guard, seed_bits):
         apart = (1 + 1 / low) * half
         gap = max(abs(1 - low * seed), abs(1 - high * seed)) + half
         for _ in range(sweeps):
             apart = apart * (1 + gap) + (1 + 1 / low) * half
             gap = gap * gap + half
-        worst = max(worst, apart + gap / low)
-    return worst * (1 << width) + (Fraction(1, 2) if guard else 0)
+        worst, most = max(worst, apart + gap / low), max(most, gap)
+    return worst * (1 << width), most * (1 << width)
 
 
 def reference(d: Any, frac: int, numerator: Any = None) -> Array:

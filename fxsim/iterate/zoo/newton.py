@@ -19,6 +19,7 @@ import numpy as np
 from fxsim.formats import UQ, Format
 from fxsim.graph import Graph
 from fxsim.integers import Array, IntArray, exact
+from fxsim.iterate.ends import ends
 from fxsim.iterate.example import Example
 from fxsim.iterate.stops import count
 from fxsim.iterate.unit import Unit, unit
@@ -41,10 +42,12 @@ def reciprocal(width: int = 16, seed_bits: int = 4, sweeps: int | None = None, l
     """
     _check(width, seed_bits)
     sweeps = _sweeps(lambda k: reciprocal_bound(width, seed_bits, k), width) if sweeps is None else sweeps
-    return unit(
+    made = unit(
         _reciprocal_step, {"y": (_state(width), (lanes,))}, {"d": (_operand(width, 1, lanes), None)},
         update=assign(), stop=count(sweeps), cap=sweeps, start=_one_and_a_half(width), name="reciprocal",
     )  # fmt: skip
+    bound = reciprocal_bound(width, seed_bits, sweeps)
+    return ends(made, {count(sweeps): (bound,) * lanes}, "the radius is that of starts from the seed's table")
 
 
 def rsqrt(
@@ -61,10 +64,12 @@ def rsqrt(
     most = Fraction(1) if guard is None or guard > 0 else Fraction(3, 2)
     if sweeps is None:
         sweeps = _sweeps(lambda k: rsqrt_bound(width, seed_bits, k, guard) / most, width)
-    return unit(
+    made = unit(
         _rsqrt_step(width, guard), {"y": (_state(width), (lanes,))}, {"d": (_operand(width, 2, lanes), None)},
         update=assign(), stop=count(sweeps), cap=sweeps, start=_one_and_a_half(width), name="rsqrt",
     )  # fmt: skip
+    bound = rsqrt_bound(width, seed_bits, sweeps, guard)
+    return ends(made, {count(sweeps): (bound,) * lanes}, "the radius is that of starts from the seed's table")
 
 
 def reciprocal_seed(d: Any, width: int = 16, seed_bits: int = 4) -> Array:

@@ -11,6 +11,7 @@ Source of the cell: ParaGRU of Danieli et al., arXiv 2510.21450, which solves th
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from fxsim.formats import SQ, UQ, Format
 from fxsim.graph import Graph
 from fxsim.integers import Array, exact
 from fxsim.iterate import rational
+from fxsim.iterate.ends import ends
 from fxsim.iterate.example import Example
 from fxsim.iterate.stops import count, unchanged
 from fxsim.iterate.unit import Unit, unit
@@ -52,10 +54,14 @@ def scan(
         before = concat([first, h[:-1]]) if time > 1 else first
         return cell(before, x).cast(fmt)
 
-    given = {
-        "update": assign(), "stop": (unchanged(), count(time)), "cap": time, "name": "scan", **options,
-    }  # fmt: skip
-    return unit(step, {"h": (fmt, (time, d))}, {"x": (x_format, (time, m))}, **given)
+    given = {"update": assign(), "stop": (unchanged(), count(time)), "cap": time, "name": "scan", **options}
+    made = unit(step, {"h": (fmt, (time, d))}, {"x": (x_format, (time, m))}, **given)
+    # Both stops are exact, if the sweeps are those of simultaneous assignments; what options change is not
+    # spoken for.
+    exact_stops = [s for s in made.stops if s in (unchanged(), count(time))]
+    if made.update != assign() or not made.schedule.whole or not exact_stops:
+        return made
+    return ends(made, {s: (Fraction(0),) * (time * d) for s in exact_stops}, "the radius is that of the run step by step")
 
 
 def sequential(cell: Cell, state: tuple[Format, int], inputs: tuple[Format, int], x: Any) -> Array:
@@ -91,7 +97,8 @@ def gru_cell(a: Any, B: Any, frac: int = 12, table_frac: int = 8, low_bits: int 
     def cell(h: Tensor, x: Tensor) -> Tensor:
         def of(k: int, inner: Tensor) -> Tensor:
             weight = inner.builder.constant(a_raw[k]) >> a_frac
-            return (inner * weight + ((x @ B_raw[k]) >> B_frac)).cast(source)
+            driven: Tensor = (x @ B_raw[k]) >> B_frac
+            return (inner * weight + driven).cast(source)
 
         z, r = gate(of(0, h)), gate(of(1, h))
         c = curve(of(2, h * r))
