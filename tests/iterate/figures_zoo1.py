@@ -237,3 +237,45 @@ def web(n=64, degree=6, seed=7):
         p = np.where(np.arange(n) == j, 0, popular)
         links[j, rng.choice(n, int(rng.integers(1, 2 * degree + 1)), False, p / p.sum())] = 1
     return links
+
+
+def kaczmarz(seed, n=8, m=40):
+    """Randomised Kaczmarz on a consistent system with a solution on the grid, every move rounded to nearest:
+    (expected factor of |e|^2 per row, largest errors in LSB after 100 and 300 rows)."""
+    rng = np.random.default_rng(seed)
+    a = np.rint(rng.normal(size=(m, n)) * 64).astype(np.int64)
+    point = rng.integers(-4096, 4097, n)
+    b, squares = a @ point, (a * a).sum(axis=1)
+    values = np.linalg.svd(a.astype(float), compute_uv=False)
+    x, errors = np.zeros(n, np.int64), []
+    for i in rng.choice(m, 300, p=squares / squares.sum()):
+        move = a[i] * (b[i] - a[i] @ x)
+        x = x + (2 * move + squares[i]) // (2 * squares[i])
+        errors.append(int(np.abs(x - point).max()))
+    return 1 - values[-1] ** 2 / (values**2).sum(), errors[99], errors[299]
+
+
+def nonconvex_descent(count, seed=10, cap=2000):
+    """Truncated gradient descent on x^T A x / 2 - b^T x + sum k_i cos x_i, 8-bit states, eta = 15/8 / L_f;
+    the sine is a table of 20 bits, whose error the increments are shrunk by: (how many rest, most steps)."""
+    rng = np.random.default_rng(seed)
+    sines = np.rint(np.sin(np.arange(-(1 << 13), 1 << 13) / 256) * 2**20).astype(np.int64)  # |x| < 32
+    stopped, most = 0, 0
+    for _ in range(count):
+        n = int(rng.integers(2, 9))
+        root = rng.integers(-8, 9, (n, n))
+        A = root @ root.T + 8 * np.eye(n, dtype=np.int64)  # 4 bits
+        k = rng.integers(16, 160, n)
+        b, x = rng.integers(-2048, 2048, n), rng.integers(-2048, 2048, n)  # 8 bits
+        curvature = float(np.linalg.eigvalsh(A)[-1] + k.max()) / 16
+        eta = int(15 / 8 / curvature * 2**12)
+        for steps in range(1, cap + 1):
+            # At 36 bits eta (A x - b - k sin x), of which the table's error is up to eta k / 2.
+            g = eta * (((A @ x) << 12) - (b << 16) - k * sines[x + (1 << 13)])
+            d = np.sign(g) * (np.maximum(np.abs(g) - eta * k, 0) >> 28)
+            x = x - d
+            assert np.all(np.abs(x) < 1 << 13)
+            if not d.any():
+                stopped, most = stopped + 1, max(most, steps)
+                break
+    return stopped, most

