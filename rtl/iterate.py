@@ -32,7 +32,7 @@ def build(
     max_depth_per_stage: float | None = 4,
     name: str | None = None,
     *,
-    start: bool = True,
+    start: bool | None = None,
     tag: int | None = None,
     adder_depth: int | str | None = "min",
     effort: float | str = "fast",
@@ -45,7 +45,8 @@ def build(
 
     max_depth_per_stage, family, clock_mhz, balance   the stages of the step, as `rtl.build` takes them: each
                 is a slot for one problem; None without a clock is one stage
-    start       the stream brings the start states too; False: every problem begins at the unit's own start
+    start       whether the stream brings the start states; if not, every problem begins at the unit's own.
+                None: it does unless the unit's certificate `needs_start`, as it comes to rest from some only
     tag         bits of a number that a problem brings and its solution returns; None: 8 with several slots,
                 which solve out of order, and 0 with one
 
@@ -80,7 +81,7 @@ class IterateCore(Design):
 
     def __init__(
         self, unit: Unit, max_depth_per_stage: float | None = 4, name: str | None = None, *,
-        start: bool = True, tag: int | None = None, adder_depth: int | str | None = "min",
+        start: bool | None = None, tag: int | None = None, adder_depth: int | str | None = "min",
         effort: float | str = "fast", objective: str = "adders", family: str | Family = "generic",
         clock_mhz: float | None = None, balance: bool = True,
     ) -> None:  # fmt: skip
@@ -89,6 +90,8 @@ class IterateCore(Design):
         if tag is not None and (isinstance(tag, bool) or not isinstance(tag, (int, np.integer)) or tag < 0):
             raise ValueError(f"tag must be None or a number of bits of at least 0, not {tag!r}")
         require(unit)
+        if start is None:
+            start = not unit.certify().needs_start
         limit = self._limit(max_depth_per_stage, family, clock_mhz)
         self.unit, self.loop, self.brings_start = unit, unit.datapath, bool(start)
         graph = self.graph = self.loop.graph

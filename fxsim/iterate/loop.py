@@ -134,7 +134,8 @@ def advance(
 ) -> list[Tensor]:
     """The new values of the components of `group`, whose present ones are `old`."""
     targets = plan.update.target(x, lambda v: plan.targets(v, parameters, group), at)
-    return [plan.update.round(o, t, f) for o, t, f in zip(old, targets, at.formats, strict=True)]
+    rows = enumerate(zip(old, targets, at.formats, strict=True))
+    return [plan.update.part(k).round(o, t, f) for k, (o, t, f) in rows]
 
 
 def written(x: Tensor, part: Tensor, group: Sequence[int]) -> Tensor:

@@ -15,7 +15,7 @@ from fxsim.integers import Array, exact, shift_left, to_object
 from fxsim.iterate.norms import two_norm, unit
 from fxsim.iterate.scaled import Scaled, exceeds, greater, lesser, where
 from fxsim.iterate.slopes import Slopes, _interval_matmul, slopes
-from fxsim.iterate.updates import Anchor, Assign, IncrementTrunc, Relax, TwoStep, Update
+from fxsim.iterate.updates import Anchor, Assign, Each, IncrementTrunc, Relax, TwoStep, Update
 
 if TYPE_CHECKING:
     from fxsim.iterate.unit import Unit
@@ -82,7 +82,7 @@ def component_fracs(unit: Unit) -> list[int]:
 
 
 def innermost(update: Update) -> Update:
-    """The update that rounds: assign or increment_trunc."""
+    """The update that rounds: assign, increment_trunc, or each."""
     while isinstance(update, (Relax, Anchor, TwoStep)):
         update = update.then
     return update
@@ -91,16 +91,22 @@ def innermost(update: Update) -> Update:
 def rounding_error(unit: Unit, exact_targets: Array) -> tuple[Fraction, ...]:
     """Per component a bound of |Q(v) - v| in LSB: a half for nearest rounding, else one; 0 where nothing is
     rounded. Shrinking by eps comes on top and is not in it: it leaves a part of an LSB to be rounded."""
-    update = innermost(unit.update)
     if any(shrinking(unit)):
         exact_targets = np.zeros(len(exact_targets), bool)
     found = []
-    for mode in component_roundings(unit):
+    for update, mode in zip(rounders(unit), component_roundings(unit), strict=True):
         if isinstance(update, Assign) and not update.up and mode not in (Rounding.TRN, Rounding.TRN_ZERO):
             found.append(Fraction(1, 2))
         else:
             found.append(Fraction(1))
     return tuple(Fraction(0) if e else d for d, e in zip(found, exact_targets.tolist(), strict=True))
+
+
+def rounders(unit: Unit) -> list[Update]:
+    """Per component the update that rounds it: assign or increment_trunc."""
+    inner = innermost(unit.update)
+    nodes = unit.map.inputs[: len(unit.state)]
+    return [inner.part(k) for k, n in enumerate(nodes) for _ in range(n.type.size)]
 
 
 def shrinking(unit: Unit) -> tuple[Fraction, ...]:
@@ -112,12 +118,11 @@ def shrinking(unit: Unit) -> tuple[Fraction, ...]:
 
 def component_roundings(unit: Unit) -> list[Rounding]:
     """The rounding mode of every component (that of an assignment; TRN_ZERO of increments)."""
-    update = innermost(unit.update)
-    found = []
-    for fmt, node in zip(unit.formats, unit.map.inputs, strict=False):
-        mode = update.rounding_of(fmt) if isinstance(update, Assign) else Rounding.TRN_ZERO
-        found += [mode] * node.type.size
-    return found
+    formats = [f for f, n in zip(unit.formats, unit.map.inputs, strict=False) for _ in range(n.type.size)]
+    return [
+        update.rounding_of(fmt) if isinstance(update, Assign) else Rounding.TRN_ZERO
+        for update, fmt in zip(rounders(unit), formats, strict=True)
+    ]
 
 
 # -- the map of a graph in LSB ---------------------------------------------------------------------------
@@ -171,7 +176,7 @@ def _under(made: Unit, update: Update, s: StepSlopes) -> StepSlopes:
         return _anchored(update, _under(made, update.then, s))
     if isinstance(update, TwoStep):
         return _twice(made, _under(made, update.then, s))
-    if isinstance(update, (Assign, IncrementTrunc)):
+    if isinstance(update, (Assign, Each, IncrementTrunc)):
         return s
     raise NotImplementedError(f"the certificate knows no slopes of the update {type(update).__name__}")
 

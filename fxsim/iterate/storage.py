@@ -19,6 +19,7 @@ VERSION = 1
 saves(
     Schedule, Memory,
     _updates.Assign, _updates.IncrementTrunc, _updates.Relax, _updates.Anchor, _updates.TwoStep,
+    _updates.Each,
     _stops.Unchanged, _stops.Delta, _stops.Residual, _stops.Count, _stops.Cycle,
     _proofs.SymmetricRelaxation, _proofs.Descent, _proofs.IntegerEnergy,
 )  # fmt: skip

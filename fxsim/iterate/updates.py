@@ -49,6 +49,10 @@ class Update:
     def round(self, old: Tensor, target: Tensor, fmt: Format) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} has no rounding")
 
+    def part(self, state: int) -> Update:
+        """The update that rounds state tensor number `state`."""
+        return self
+
 
 @dataclass(frozen=True)
 class Assign(Update):
@@ -188,6 +192,31 @@ class TwoStep(Update):
         return self.then.round(old, target, fmt)
 
 
+@dataclass(frozen=True)
+class Each(Update):
+    """One assignment per state tensor, each with a rounding of its own."""
+
+    parts: tuple[Assign, ...]
+
+    def target(self, x: Tensors, evaluate: Evaluate, at: At) -> Tensors:
+        if len(at.formats) != len(self.parts):
+            raise ValueError(
+                f"each must have {len(at.formats)} updates, one per state, not {len(self.parts)}"
+            )
+        return evaluate(x)
+
+    def part(self, state: int) -> Update:
+        return self.parts[state]
+
+
+def each(*parts: Assign) -> Each:
+    """Assignments, one per state tensor, as `assign` makes them."""
+    for p in parts:
+        if not isinstance(p, Assign):
+            raise TypeError(f"parts of each must be assignments, not {p!r}")
+    return Each(parts)
+
+
 def assign(rounding: Rounding | str | None = None) -> Assign:
     """x' = Q(T(x)) in the format's rounding, or in `rounding`: "RND", "TRN", "RND_CONV" ..., or "CEIL"."""
     if rounding == "CEIL":
@@ -234,7 +263,7 @@ def two_step(then: Update | None = None) -> TwoStep:
 def _update(then: Update | None) -> Update:
     if then is None:
         return IncrementTrunc()
-    if not isinstance(then, Update):
+    if not isinstance(then, Update) or isinstance(then, Each):
         raise TypeError(f"then must be an update such as assign() or increment_trunc(), not {then!r}")
     return then
 
