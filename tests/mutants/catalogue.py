@@ -14,6 +14,10 @@ CORE = ("tests/rtl/test_core.py",)
 HLS = ("tests/hls/test_ops.py",)
 MACHINE = ("tests/rtl/test_machine_core.py",)
 LMUL = ("tests/systems/test_lmul_floats.py",)
+UNIT = ("tests/iterate/test_unit.py",)
+SINGLE = ("tests/iterate/test_single.py",)
+THEOREMS = ("tests/iterate/test_certify.py",)
+RING = ("tests/iterate/test_rtl_ring.py",)
 PLANNED = ("tests/emulate/test_planned.py",)
 
 
@@ -193,5 +197,35 @@ MUTANTS = (
         "underflow_kept", "fxsim/layers/lmul.py",
         "kept & (total >= (unit.least << m) - origin)", "kept",
         LMUL, "a product below the least exponent is no zero",
+    ),
+    Mutant(
+        "increment_rounded_down", "fxsim/iterate/updates.py",
+        "return _rounded(t, frac, Rounding.TRN_ZERO)", "return _rounded(t, frac, Rounding.TRN)",
+        UNIT, "increments below one LSB move the state down, and loops cycle",
+    ),
+    Mutant(
+        "jacobi_reads_new_values", "fxsim/iterate/loop.py",
+        "        if plan.schedule.fresh:\n", "        if True:\n",
+        UNIT, "a folded Jacobi sweep becomes Gauss-Seidel",
+    ),
+    Mutant(
+        "tie_of_one_problem", "fxsim/iterate/compiled.py",
+        "return low + (low & 1)", "return low + 1 - (low & 1)",
+        SINGLE, "one problem alone rounds ties to odd where many round to even",
+    ),
+    Mutant(
+        "least_change_one_too_small", "fxsim/iterate/theorems.py",
+        "else ceil(reach) - 1", "else ceil(reach) - 2",
+        THEOREMS, "a stop by change is allowed that may never come",
+    ),
+    Mutant(
+        "ring_ignores_a_full_result", "rtl/ring.py",
+        'w.bitwise("or", w.invert(ended), room)', 'w.bitwise("or", w.invert(ended), w.constant(1, 1))',
+        RING, "a result that nobody took is overwritten",
+    ),
+    Mutant(
+        "mark_of_another_slot", "rtl/ring.py",
+        "moved = w.join(w.constant(0, 1), w.cut(stop, 0, last))", "moved = stop",
+        RING, "a problem that was not cancelled is aborted",
     ),
 )  # fmt: skip
