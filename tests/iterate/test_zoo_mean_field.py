@@ -36,9 +36,13 @@ def test_example_is_inside_its_certified_radius():
     assert certificate.terminates_by == "T4'" and certificate.L < 1
     errors = shown.errors(found).reshape(len(found.steps), -1)
     assert all(e <= r for row in errors for e, r in zip(row, certificate.radius, strict=True))
-    # What it is for: neighbours correct the nearest prototype.
-    W, b = digit_clusters(8)
-    assert W.shape == (10, 10) and b.shape == (8, 10, 3)
+
+
+def test_neighbours_correct_the_nearest_prototype():
+    W, b, classes = digit_clusters(30, 24)
+    found = mean_field(W, 3, shared=True, frac=8).solve_raw(b=b)
+    alone, together = (np.mean(v.argmax(2) == classes) for v in (b, found.raw))
+    assert 0.7 < alone < together
 
 
 def test_nearest_rounding_cycles_and_the_certified_update_does_not():

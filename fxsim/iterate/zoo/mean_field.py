@@ -146,7 +146,7 @@ def reference(Phi: Any, classes: int, b: Any, shared: bool = False) -> Exact:
 
 def example() -> Example:
     """Images of three digits take the classes of their prototypes and of their neighbours."""
-    W, b = digit_clusters(8)
+    W, b, _ = digit_clusters(8)
     made = mean_field(W, 3, shared=True, frac=8)
     return Example(
         made, {"b": b}, None, lambda: reference(W, 3, b / (1 << SCORE_BITS), True),
@@ -154,10 +154,11 @@ def example() -> Example:
     )  # fmt: skip
 
 
-def digit_clusters(episodes: int, points: int = 10, seed: int = 1) -> tuple[Array, Array]:
-    """(W, b): the neighbour weights of one set of images, and per episode raw b of its three prototypes.
+def digit_clusters(episodes: int, points: int = 10, seed: int = 1) -> tuple[Array, Array, Array]:
+    """(W, b, classes): the neighbour weights of one set of images, per episode raw b of its three prototypes,
+    and the classes that the images have.
 
-    W = 0.7 / 3 to each of an image's three nearest, made symmetric by the mean; b = -|x - m|^2 / 4.
+    W = 0.7 / 3 to each of an image's three nearest, made symmetric by the mean; b = -|x - m|^2 / 8.
     """
     images, labels = data.digits_samples()
     rng = np.random.default_rng(seed)
@@ -175,9 +176,9 @@ def digit_clusters(episodes: int, points: int = 10, seed: int = 1) -> tuple[Arra
             pixels[rng.choice(np.setdiff1d(np.flatnonzero(labels == d), queries))] for d in (0, 1, 4)
         ]
         distance = ((x[:, None] - np.array(prototypes)[None]) ** 2).sum(-1)
-        score = -(distance - distance.min(1, keepdims=True)) / 4
+        score = -(distance - distance.min(1, keepdims=True)) / 8
         b[e] = np.maximum(np.rint(score * (1 << SCORE_BITS)), -8 << SCORE_BITS).astype(np.int64)
-    return W, b
+    return W, b, np.searchsorted((0, 1, 4), labels[queries])
 
 
 def _coupling(Phi: Any, classes: int, shared: bool) -> tuple[Array, int]:
