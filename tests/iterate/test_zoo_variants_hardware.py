@@ -1,4 +1,4 @@
-"""Variants of memories, mean field and games that no example shows, as Verilog: also where they go round."""
+"""Variants of memories, mean field and games that no example shows, as Verilog and C++."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hls
 import rtl
 from fxsim.iterate.schedules import parallel
 from fxsim.iterate.updates import assign
@@ -74,11 +75,23 @@ def nearest_game() -> Problem:
     return unit, {"l_ref": l_ref - l_ref.max(1, keepdims=True)}, None, {"fixed", "cycle"}
 
 
-@pytest.mark.parametrize("make", [opposed, dense, diluted, nudged, observed, machine, weights, nearest_game])
-def test_variant(make: Any) -> None:
+VARIANTS = [opposed, dense, diluted, nudged, observed, machine, weights, nearest_game]
+
+
+@pytest.mark.parametrize("make", VARIANTS)
+def test_verilog(make: Any) -> None:
     unit, parameters, start, statuses = make()
     found = unit.solve_raw(start, **parameters)
     assert set(np.atleast_1d(found.status)) >= statuses
     seen = rtl.verify(unit, parameters, start=start, raw=True, simulator="native", idle=0.3, backpressure=0.3)
     assert seen, seen.first_difference
     assert seen.vectors >= ROWS
+
+
+def test_cpp() -> None:
+    made = [make() for make in (opposed, nudged, observed, machine)]
+    compiled = hls.compile_units([unit for unit, *_ in made])
+    for (unit, parameters, start, _), code in zip(made, compiled, strict=True):
+        want, got = unit.solve_raw(start, **parameters), code.solve_raw(start, **parameters)
+        assert np.array_equal(got.codes, want.codes) and np.array_equal(got.steps, want.steps)
+        assert all(np.array_equal(a, b) for a, b in zip(got.raws, want.raws, strict=True)), unit.name
