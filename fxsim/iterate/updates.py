@@ -93,19 +93,24 @@ class IncrementTrunc(Update):
     eps: Fraction = Fraction(0)
 
     def round(self, old: Tensor, target: Tensor, fmt: Format) -> Tensor:
-        step = target - old
         if self.eps:
+            step = target - old
             size = maximum(abs(step) - self.eps, 0)
             whole = _floor(size, fmt.frac)
-            step = select(step < 0, -whole, whole)
+            new = old + select(step < 0, -whole, whole)
+        elif target.frac <= fmt.frac:
+            new = target
         else:
-            step = _toward_zero(step, fmt.frac)
+            # x + trunc(T - x) is floor(T) for T >= x and ceil(T) below, as x is on the grid: an adder and a
+            # comparator instead of two adders and a rounding.
+            carry = fmt.lsb - Fraction(2) ** -target.frac
+            new = _floor(target + select(_floor(target, fmt.frac) < old, carry, 0), fmt.frac)
         lo, hi = target.type.lo, target.type.hi
         # Between the state and the target: where the target never leaves the format, neither does the result.
         scale = Fraction(2) ** (fmt.frac - target.frac)
         inside = min(lo.ravel(), default=0) * scale >= fmt.lo and max(hi.ravel(), default=0) * scale <= fmt.hi
         overflow = Overflow.WRAP if inside and fmt.overflow is not Overflow.SAT_SYM else fmt.overflow
-        return (old + step).cast(fmt.replace(overflow=overflow))
+        return new.cast(fmt.replace(overflow=overflow))
 
 
 @dataclass(frozen=True)
@@ -285,10 +290,6 @@ def _rounded(t: Tensor, frac: int, rounding: Rounding) -> Tensor:
     lo, hi = _bounds(t)
     shift = t.frac - frac
     return t.cast(_format((lo >> shift) - 1, (hi >> shift) + 1, frac, rounding))
-
-
-def _toward_zero(t: Tensor, frac: int) -> Tensor:
-    return _rounded(t, frac, Rounding.TRN_ZERO)
 
 
 def _floor(t: Tensor, frac: int) -> Tensor:
