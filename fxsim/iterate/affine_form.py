@@ -14,15 +14,15 @@ from fxsim.iterate.scaled import Scaled
 Form = dict[Node | None, Array]  # coefficient per value (None: the constant), object arrays of Fractions
 
 
-def meeting(select: Value) -> Scaled | None:
-    """|k| of the elementwise a - b = k (p - q) for Select(Compare(p, q), a, b), rounded up, or None.
+def meet(select: Value) -> bool:
+    """Is a - b = k (p - q) for Select(Compare(p, q), a, b), with a number k per element?
 
     Both differences are affine forms, through sums, shifts and constant factors, of values that are not taken
     apart further.
     """
     condition, a, b = select.args
     if not isinstance(condition, Value) or not isinstance(condition.op, ops.Compare):
-        return None
+        return False
     p, q = condition.args
     compared, apart = _minus(_form(p), _form(q)), _minus(_form(a), _form(b))
     shape = select.type.shape
@@ -32,16 +32,14 @@ def meeting(select: Value) -> Scaled | None:
         (np.broadcast_to(compared.get(k, zero), shape), np.broadcast_to(apart.get(k, zero), shape))
         for k in keys
     ]
-    factors = np.empty(shape, object)
     for i in np.ndindex(shape):
         moving = [(e[i], d[i]) for key, (d, e) in zip(keys, rows, strict=True) if key is not None and d[i]]
         if not moving:
-            return None
+            return False
         k = moving[0][0] / moving[0][1]
         if any(e[i] != k * d[i] for d, e in rows):
-            return None
-        factors[i] = abs(k)
-    return Scaled.above(max(factors.ravel(), default=Fraction(0)), shape)
+            return False
+    return True
 
 
 def _form(node: Node, depth: int = 64) -> Form:

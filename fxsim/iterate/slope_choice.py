@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from fxsim import ops
 from fxsim.graph import Value
 from fxsim.integers import Array
-from fxsim.iterate.affine_form import meeting
+from fxsim.iterate.affine_form import meet
 from fxsim.iterate.scaled import exceeds, greater, lesser, where
 from fxsim.iterate.slopes import Context, Slopes, slope_rules, spread, spread_array, value_range
 
@@ -64,10 +65,8 @@ def _reduce(context: Context, v: Value, x: Slopes) -> Slopes:
 
 @slope_rules.rule(ops.Compare)
 def _compare(context: Context, v: Value, a: Slopes, b: Slopes) -> Slopes:
-    """0 or 1: only a Select may read it, with the error of the compared difference."""
-    s = context.still(v.type.shape)
-    error = spread(a.error, v.type.shape) + spread(b.error, v.type.shape)
-    return Slopes(s.lo, s.hi, error, s.gain, jumps="a comparison of state-dependent values")
+    """0 or 1: only a Select may read it."""
+    return replace(context.still(v.type.shape), still=False, jumps="a comparison of state-dependent values")
 
 
 @slope_rules.rule(ops.Select)
@@ -75,23 +74,22 @@ def _select(context: Context, v: Value, c: Slopes, a: Slopes, b: Slopes) -> Slop
     """By a still condition the branch, or the hull of both; by a comparison p, q of state-dependent values
     only where a - b is proven a multiple k (p - q), which makes the choice continuous.
 
-    Where rounding makes the computed p, q choose the other branch than the ideal ones, the branches are at
-    most |k| (error of p + error of q) apart.
+    Branches and comparison are then affine in the same values, and so is the choice piece by piece: an error
+    of these moves it by no more than one of the branches, whichever is chosen.
     """
     shape = v.type.shape
     both = [s.placed(lambda r, lead: spread_array(r, shape, lead)) for s in (a, b)]
     condition = v.args[0].type
-    use = [np.broadcast_to(condition.hi == 1, shape), np.broadcast_to(condition.lo == 0, shape)]
-    if c.jumps:
-        factor = meeting(v)
-        if factor is None:
-            raise ValueError(
-                "Select by a comparison of state-dependent values must have branches that meet where the "
-                "comparison changes (a - b proportional to the compared difference), or it has no slope"
-            )
-        apart = factor * spread(c.error, shape)
-        both = [Slopes(s.lo, s.hi, s.error + apart, s.gain) for s in both]
-    elif not c.still:
+    use = [
+        np.broadcast_to((condition.hi == 1) | bool(c.jumps), shape),  # the ideal choice may be the other
+        np.broadcast_to((condition.lo == 0) | bool(c.jumps), shape),
+    ]
+    if c.jumps and not meet(v):
+        raise ValueError(
+            "Select by a comparison of state-dependent values must have branches that meet where the "
+            "comparison changes (a - b proportional to the compared difference), or it has no slope"
+        )
+    if not c.jumps and not c.still:
         raise ValueError(
             "Select needs a condition that is a comparison, or that does not depend on the state"
         )

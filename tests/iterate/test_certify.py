@@ -24,6 +24,7 @@ from fxsim.iterate import (
     unit,
 )
 from fxsim.iterate.certify import certify, require
+from fxsim.iterate.step_slopes import step_slopes
 from fxsim.layers import functions
 from fxsim.layers.softmax import Softmax
 from fxsim.trace import concat
@@ -138,6 +139,15 @@ def test_players_contract_by_their_small_gains():
     assert set(s.status.tolist()) == {"tolerance"}
     assert np.max(np.abs(s.raw["x"])) <= float(max(found.of("x"))) and found.of("x") > found.of("y")
     assert np.max(np.abs(s.raw["y"])) <= float(max(found.of("y")))
+
+
+def test_gains_are_in_lsb_of_each_component():
+    u = unit(
+        lambda x, y: (y << 2, x >> 4),
+        {"x": (SQ(6, 2, overflow="SAT"), 1), "y": (SQ(4, 5, overflow="SAT"), 1)},
+    )  # fmt: skip
+    assert step_slopes(u).gains((1, 1)) == [Fraction(4, 8), Fraction(8, 16)]
+    assert step_slopes(u).gains((3, 5)) == [Fraction(5, 2), Fraction(3, 2)]
 
 
 # -- which stops are legal -------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fxsim.iterate import norms
+from fxsim.iterate import norms, rational
 
 
 def test_root_above_is_tight_and_above():
@@ -80,6 +80,35 @@ def test_positive_definite_is_exact_at_the_edge():
     assert not norms.positive_definite(np.array([[1, 2], [2, 1]]))
     with pytest.raises(ValueError, match="symmetric"):
         norms.positive_definite(np.array([[1, 2], [0, 1]]))
+
+
+def test_positive_definite_beyond_floating_point():
+    """The singular Neumann matrix of 12 points times 10**20, one up and one down in a corner."""
+    n = 12
+    A = 2 * np.eye(n, dtype=np.int64) - np.eye(n, k=1, dtype=np.int64) - np.eye(n, k=-1, dtype=np.int64)
+    A[0, 0] = A[-1, -1] = 1
+    big, corner = A.astype(object) * 10**20, np.zeros((n, n), object)
+    corner[0, 0] = 1
+    assert norms.positive_definite(big + corner)
+    assert not norms.positive_definite(big)
+    assert not norms.positive_definite(big - corner)
+    for seed in range(30):  # singular or slightly off, where a float factor may still come out
+        B = np.random.default_rng(seed).integers(-9, 10, (n, n - 1)).astype(object)
+        G = B @ B.T * 10**9
+        assert not norms.positive_definite(G)
+        assert norms.positive_definite(G + np.eye(n, dtype=np.int64).astype(object))
+        assert not norms.positive_definite(G - corner)
+
+
+def test_inverse_above_is_above_where_floats_err():
+    """Hilbert's matrix of 7, condition 5e8, against the exact inverse."""
+    n, whole = 7, 360360
+    H = np.array([[whole // (i + j + 1) for j in range(n)] for i in range(n)])
+    exact = rational.solve(H, np.array([[Fraction(int(i == j)) for j in range(n)] for i in range(n)], object))
+    v = [Fraction(k + 1) for k in range(n)]
+    wanted = [sum(abs(e) * w for e, w in zip(row, v, strict=True)) for row in exact]
+    found = norms.inverse_above(H, 0, v)
+    assert all(w <= f <= w + max(wanted) / 100 for f, w in zip(found, wanted, strict=True))
 
 
 def test_positive_definite_of_a_hundred():

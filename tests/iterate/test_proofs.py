@@ -22,6 +22,7 @@ from fxsim.iterate import (
 from fxsim.iterate.certify import certify, require
 from fxsim.iterate.norms import inverse_above
 from fxsim.iterate.proofs import Descent, IntegerEnergy, SymmetricRelaxation
+from fxsim.iterate.step_slopes import step_slopes
 from fxsim.trace import maximum, minimum, select
 
 STATE = SQ(9, 0, overflow="SAT")
@@ -173,6 +174,21 @@ def test_descent_of_an_indefinite_quadratic_in_a_box():
         certify(made(0.5, [Descent.of(A, 0.5)]))
     with pytest.raises(ValueError, match="linear map where the update relaxes it"):
         certify(made(0.5, [Descent.of(A, 0.25)], update=damped(1)))
+
+
+def test_a_clipped_map_has_no_radius_of_the_linear_one():
+    A = np.array([[10, 9], [9, 10]])
+
+    def made(clip):
+        def step(x, b):
+            y = x + ((b - A @ x) >> 4)
+            return minimum(maximum(y, -5), 5) if clip else y
+
+        return unit(step, {"x": (STATE, 2)}, {"b": (SQ(5, 0), 2)}, proofs=[Descent.of(A, 1 / 16)])
+
+    (proof,) = made(True).proofs
+    assert proof.verify(made(False), step_slopes(made(False))).radius is not None
+    assert proof.verify(made(True), step_slopes(made(True))).radius is None
 
 
 def test_a_clip_off_the_grid_is_no_clip_of_the_state():

@@ -101,6 +101,19 @@ def test_jumps_are_refused_and_branches_that_meet_are_not():
     assert matrix(s)[0, 0] == Fraction(1, 4) and matrix(s, "hi")[0, 0] == 1
 
 
+def test_errors_of_both_factors_and_the_ranges_that_they_widen():
+    low = SQ(3, 0, overflow="SAT")  # the floor: off by up to 3/4
+    graph, s = one(lambda x: x.cast(low) * x[::-1].cast(low), X)
+    error = s.error.fractions()[0]
+    codes = np.array(list(product(range(X.lo, X.hi + 1), repeat=2)))
+    exact = np.array([np.prod(values(graph.inputs[0].type, c)) for c in codes])
+    found = abs(values(graph.outputs[0].type, graph.run_raw(codes)[:, 0]) - exact)
+    assert max(found) == Fraction(39, 16) <= error
+    # x floor(x) is x**2 as a real map: slopes up to those at 7/4 and -2, where the floor is 1 and -2.
+    _, s = one(lambda x: x.cast(low) * x, X, shape=(1,))
+    assert s.hi.fractions()[0, 0] >= Fraction(7, 2) and s.lo.fractions()[0, 0] <= -4
+
+
 def test_ops_without_a_rule_name_themselves():
     assert set(slope_rules.missing()) == {"And", "Or", "Xor", "Not", "ArgMax", "LeadingOne", "Div"}
     with pytest.raises(NotImplementedError, match="rule for And"):
