@@ -61,7 +61,11 @@ def scan(
     exact_stops = [s for s in made.stops if s in (unchanged(), count(time))]
     if made.update != assign() or not made.schedule.whole or not exact_stops:
         return made
-    return ends(made, {s: (Fraction(0),) * (time * d) for s in exact_stops}, "the radius is that of the run step by step")
+    return ends(
+        made,
+        {s: (Fraction(0),) * (time * d) for s in exact_stops},
+        "the radius is that of the run step by step",
+    )
 
 
 def sequential(cell: Cell, state: tuple[Format, int], inputs: tuple[Format, int], x: Any) -> Array:
@@ -108,9 +112,12 @@ def gru_cell(a: Any, B: Any, frac: int = 12, table_frac: int = 8, low_bits: int 
     return cell
 
 
-def gru_scan(a: Any, B: Any, time: int, *, frac: int = 12, x: Format | None = None, **options: Any) -> Unit:
+def gru_scan(
+    a: Any, B: Any, time: int, *, frac: int = 12, table_frac: int = 8, low_bits: int = 4,
+    x: Format | None = None, **options: Any,
+) -> Unit:  # fmt: skip
     """The scan of `gru_cell`, state SQ(1, frac), parameter x of SQ(3, 8) by default."""
-    cell, d, m = gru_cell(a, B, frac), np.shape(a)[1], np.shape(B)[1]
+    cell, d, m = gru_cell(a, B, frac, table_frac, low_bits), np.shape(a)[1], np.shape(B)[1]
     held = SQ(3, 8) if x is None else x
     return scan(cell, (_state(frac), d), (held, m), time, **{"name": "gru_scan", **options})
 
@@ -123,22 +130,23 @@ def gru_weights(d: int, m: int, seed: int = 0) -> tuple[Array, Array]:
     return a, B
 
 
-def reference(a: Any, B: Any, x: Any, frac: int = 12) -> Array:
+def reference(a: Any, B: Any, x: Any, frac: int = 12, table_frac: int = 8, low_bits: int = 4) -> Array:
     """The sequential run's states as Fractions: what the scan must end at exactly."""
-    cell, d, m = gru_cell(a, B, frac), np.shape(a)[1], np.shape(B)[1]
+    cell, d, m = gru_cell(a, B, frac, table_frac, low_bits), np.shape(a)[1], np.shape(B)[1]
     return rational.fractions(sequential(cell, (_state(frac), d), (SQ(3, 8), m), x), frac)
 
 
 def example() -> Example:
-    """Eight digit images read pixel by pixel by a cell of 4 units."""
+    """Digit images read row by row, the brightness of a row at a time, by a small cell of 2 units."""
     from fxsim.data import digits_samples
 
-    a, B = gru_weights(4, 1)
-    pixels = np.round(digits_samples()[0][:8].reshape(8, 64, 1) * 256).astype(np.int64)
-    x = 2 * pixels - 256
+    a, B = gru_weights(2, 1)
+    rows = np.round(digits_samples()[0][:16].reshape(16, 8, 8).mean(axis=2) * 512).astype(np.int64)
+    x = rows[:, :, None] - 256
+    small: dict[str, Any] = {"frac": 8, "table_frac": 5, "low_bits": 4}
     return Example(
-        gru_scan(a, B, 64), {"x": x}, None, lambda: reference(a, B, x),
-        "8 digit images (UCI digits), 64 pixels one after another into a random gated cell",
+        gru_scan(a, B, 8, **small), {"x": x}, None, lambda: reference(a, B, x, **small),
+        "16 digit images (UCI digits), the brightness of 8 rows one after another into a random gated cell",
     )  # fmt: skip
 
 
