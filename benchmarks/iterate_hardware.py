@@ -2,6 +2,7 @@
 
     python benchmarks/iterate_hardware.py            both tables
     python benchmarks/iterate_hardware.py cgs        the first
+    python benchmarks/iterate_hardware.py fold       a dense map on 1, 4 or all 32 processing elements
     python benchmarks/iterate_hardware.py NAME ...   the second, of these files of fxsim/iterate/zoo
 
 LUT of Xilinx 7 by `synth_xilinx -nodsp -flatten`; LUT, FF and the clock of one placement on ecp5. Solves per
@@ -79,6 +80,31 @@ def cgs_table() -> None:
         )
 
 
+def fold_table() -> None:
+    """A dense 32 x 32 map of coefficients in -3..3, a state of 8 bits."""
+    m = np.random.default_rng(0).integers(-3, 4, (32, 32))
+
+    def step(x: Any, b: Any) -> Any:
+        return ((x.builder.constant(m) @ x) >> 7) + b
+
+    print("| schedule | clocks per sweep | adders | LUT xc7 | FF | CARRY4 |\n" + "|---" * 6 + "|")
+    for schedule in (it.folded(1), it.folded(4), it.parallel()):
+        unit = it.unit(
+            step,
+            {"x": (SQ(4, 4, overflow="SAT"), 32)},
+            {"b": (SQ(3, 4), 32)},
+            schedule=schedule,
+            name="dense",
+        )
+        core = rtl.build(unit, start=False, max_depth_per_stage=None)
+        cells = slices(core)
+        what = f"{schedule.kind}({schedule.size or ''})"
+        print(
+            f"| {what} | {core.clocks} | {core.adders} | {cells.lut} | {cells.ff} | {cells.carry} |",
+            flush=True,
+        )
+
+
 def zoo_table(names: Iterable[str], **options: Any) -> None:
     """One line per example of the library."""
     print(
@@ -102,7 +128,9 @@ def zoo_table(names: Iterable[str], **options: Any) -> None:
 def main(names: list[str]) -> None:
     if not names or names == ["cgs"]:
         cgs_table()
-    if names != ["cgs"]:
+    if names == ["fold"]:
+        fold_table()
+    elif names != ["cgs"]:
         import fxsim.iterate.zoo
 
         print()

@@ -10,7 +10,19 @@ if find_spec("amaranth") is None:
 from rtl import shift_add, synth
 from rtl.core import Core, build
 from rtl.export import write_project
+from rtl.iterate import IterateCore
 from rtl.layout import Layout, Port
 from rtl.verify import Verification, verify
 
-__all__ = ["Core", "Layout", "Port", "Verification", "build", "shift_add", "synth", "verify", "write_project"]
+__all__ = [
+    "Core",
+    "IterateCore",
+    "Layout",
+    "Port",
+    "Verification",
+    "build",
+    "shift_add",
+    "synth",
+    "verify",
+    "write_project",
+]

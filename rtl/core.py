@@ -14,7 +14,7 @@ from rtl.circuit import Circuit
 from rtl.design import TICK, Design, free_name, layout_of
 from rtl.emit import At, emit, lanes, signal_names
 from rtl.layout import Layout
-from rtl.lower import Netlist, Wire, lower
+from rtl.lower import Net, Netlist, Wire, lower
 from rtl.lower.names import Names, identifier
 from rtl.pipeline import Schedule, schedule
 from rtl.state import State, single_stage
@@ -156,10 +156,20 @@ class Core(Design):
         """Initiation interval: clock cycles from one sample to the next, if nothing stalls."""
         return 1
 
+    control_names = ("valid", "advance", "i__ready", "o__valid")
+
+    @property
+    def control_registers(self) -> int:
+        return self.latency
+
+    @property
+    def payload_nets(self) -> list[Net | None]:
+        return [wire.net for wire, width in self.outputs for _ in range(width)]
+
     @property
     def registers(self) -> int:
         inputs = sum(n.width for n in self.plan.nets if n.kind == "input")
-        return inputs + self.plan.registers + self.latency
+        return inputs + self.plan.registers + self.control_registers
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -83,6 +83,12 @@ class Design(wiring.Component):
             tensors.append(wires)
         return tensors
 
+    # What stands in the module beside the nets of the graph: names of signals, bits of registers; and per bit
+    # of the output payload the net that it carries, None for control.
+    control_names: tuple[str, ...]
+    control_registers: int
+    payload_nets: list[Net | None]
+
     @property
     def latency(self) -> int:
         raise NotImplementedError

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,23 @@ import numpy as np
 
 from fxsim.files import make_folder, write_text
 from rtl.core import Core
+from rtl.iterate import IterateCore
 from rtl.layout import Layout
+from rtl.solving import problems
 from rtl.text import LINT_OFF
 from rtl.verify import vectors
 
 
 def write_project(
-    core: Core, folder: str | os.PathLike[str], inputs_raw: Sequence[np.ndarray] | np.ndarray | None = None
+    core: Core | IterateCore,
+    folder: str | os.PathLike[str],
+    inputs_raw: Sequence[np.ndarray] | np.ndarray | Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write TOP.v, TOP.layout.json, README.md and, with `inputs_raw`, vectors; returns the paths.
 
     inputs_raw   raw integers, one array (n, *shape) per input of the graph (a bare array for one input); of a
-                 machine one stream of n samples from its initial state
+                 machine one stream of n samples from its initial state; of a unit of `fxsim.iterate` its
+                 parameters by name, and under "start" its start states
     TOP.layout.json   lanes of both payloads, latency, adders, depth, register bits, and the report per block
     stimulus.hex, expected.hex   one line per sample: the payload as one hexadecimal number, for $readmemh
     stimulus.csv, expected.csv   one column per lane with its name in the first line, raw integers
@@ -37,8 +42,7 @@ def write_project(
     texts = {f"{core.top}.v": core.verilog(), f"{core.top}.layout.json": description}
     count = 0
     if inputs_raw is not None:
-        arrays = list(inputs_raw) if isinstance(inputs_raw, (list, tuple)) else [np.asarray(inputs_raw)]
-        stimulus, expected = vectors(core, *arrays, raw=True)
+        stimulus, expected = _vectors(core, inputs_raw)
         count = len(stimulus[0])
         for name, layout, values in (
             ("stimulus", core.in_layout, stimulus),
@@ -53,7 +57,15 @@ def write_project(
     return [root / name for name in texts]
 
 
-def describe(core: Core) -> dict[str, Any]:
+def _vectors(core: Core | IterateCore, inputs_raw: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    if isinstance(core, IterateCore):
+        given = dict(inputs_raw)
+        return problems(core, given, given.pop("start", None))[:2]
+    arrays = list(inputs_raw) if isinstance(inputs_raw, (list, tuple)) else [np.asarray(inputs_raw)]
+    return vectors(core, *arrays, raw=True)
+
+
+def describe(core: Core | IterateCore) -> dict[str, Any]:
     """What a program needs to drive the core, as JSON data."""
     return {
         "top": core.top,
@@ -66,7 +78,8 @@ def describe(core: Core) -> dict[str, Any]:
         "input": core.in_layout.to_json(),
         "output": core.out_layout.to_json(),
         "report": core.report(),
-        **({"state": core.state.to_json()} if core.state else {}),
+        **({"slots": core.slots, "clocks": core.clocks} if isinstance(core, IterateCore) else {}),
+        **({"state": core.state.to_json()} if getattr(core, "state", None) else {}),
     }
 
 
@@ -81,8 +94,9 @@ def csv_text(layout: Layout, values: Sequence[np.ndarray]) -> str:
     return out.getvalue()
 
 
-def readme(core: Core, count: int, with_vectors: bool) -> str:
-    top, restart = core.top, ", sets the state to its initial value" if core.state else ""
+def readme(core: Core | IterateCore, count: int, with_vectors: bool) -> str:
+    top, unit = core.top, isinstance(core, IterateCore)
+    restart = ", sets the state to its initial value" if getattr(core, "state", None) else ""
     ports = [
         ("clk", 1, "in", "clock, rising edge"),
         ("rst", 1, "in", "synchronous reset, active high: empties the pipeline" + restart),
@@ -93,11 +107,22 @@ def readme(core: Core, count: int, with_vectors: bool) -> str:
         ("o__valid", 1, "out", "a result is offered; it stays until it is taken"),
         ("o__ready", 1, "in", "it is taken at this edge"),
     ]
+    speed = f"A sample taken at one clock edge is offered at the output {core.latency} edges later."
+    if isinstance(core, IterateCore):
+        ports += [
+            ("cancel", 1, "in", "every problem inside leaves after its pass, with status 6 (aborted)"),
+            ("busy", 1, "out", "a problem or a result is inside"),
+        ]
+        speed = (
+            f"A problem of k sweeps is offered k * {core.slots * core.clocks} + 1 edges after it was taken; "
+            f"{core.slots} slots work side by side."
+        )
     lines = [
         f"# {top}",
         "",
-        f"{core.adders} adders, {core.registers} register bits, one sample per clock.",
-        f"A sample taken at one clock edge is offered at the output {core.latency} edges later.",
+        f"{core.adders} adders, {core.registers} register bits, "
+        + (f"one sweep per {core.clocks} clock(s)." if unit else "one sample per clock."),
+        speed,
         "",
         "| port | bits | direction | meaning |",
         "|---|---|---|---|",
@@ -122,7 +147,7 @@ def readme(core: Core, count: int, with_vectors: bool) -> str:
         lines += [
             f"`stimulus` and `expected` hold {count} samples: `.hex` one payload a line (`$readmemh`),",
             "`.csv` one raw integer per lane. Offer line k of the stimulus; output k must equal line k",
-            "of the expected vectors.",
+            "of the expected vectors" + (", where the tags agree." if unit and core.slots > 1 else "."),
             "",
         ]
     lines += [

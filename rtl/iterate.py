@@ -19,7 +19,7 @@ from rtl.circuit import Circuit
 from rtl.design import TICK, Design, free_name, layout_of
 from rtl.emit import At, emit, signal_names
 from rtl.layout import Layout, Port
-from rtl.lower import Netlist, lower
+from rtl.lower import Net, Netlist, lower
 from rtl.lower.names import OWN, Names, identifier
 from rtl.ring import PORTS, Lane, Ring, close, passed
 from rtl.timing import Family
@@ -198,9 +198,21 @@ class IterateCore(Design):
         return self.clocks
 
     @property
+    def control_names(self) -> tuple[str, ...]:
+        return ("advance", "i__ready", "o__valid", "busy", *self.ring.names)
+
+    @property
+    def control_registers(self) -> int:
+        return self.ring.control
+
+    @property
+    def payload_nets(self) -> list[Net | None]:
+        return [None] * self.out_layout.bits
+
+    @property
     def registers(self) -> int:
         inputs = sum(n.width for n in self.plan.nets if n.kind == "input")
-        return inputs + self.plan.registers + self.ring.control
+        return inputs + self.plan.registers + self.control_registers
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -86,6 +86,14 @@ class Ring:
         """Register bits beside those of the slots' nets: marks, tags, and the result."""
         return self.plan.stages * (2 + self.tag) + 1 + self.out_layout.bits
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The signals of `close` that are no net's."""
+        tags = [f"slot__tag_{k}" for k in range(self.plan.stages)] + ["result__tag"] if self.tag else []
+        results = [f"result__{name}" for name, _, _ in self.results]
+        slot = [f"slot__{k}" for k in ("valid", "stop", "status", "ended", "take")]
+        return (*slot, "result__valid", "result__room", "result__load", *results, *tags)
+
     def _inputs(self) -> list[Net]:
         return [n for n in self.plan.nets if n.kind == "input"]
 

@@ -107,9 +107,8 @@ def _parts(core: Core) -> dict[str, list[int]]:
         for stage in range(core.plan.stage[net], core.plan.until[net] + 1)
     }
     control = len(sections)
-    lanes = [place.get(wire.net, control) for wire, width in core.outputs for _ in range(width)]
-    handshake = {name: [control] for name in ("valid", "advance", "i__ready", "o__valid")}
-    return parts | handshake | {"o__payload": lanes}
+    lanes = [place.get(net, control) for net in core.payload_nets]
+    return parts | {name: [control] for name in core.control_names} | {"o__payload": lanes}
 
 
 def assign(module: dict[str, Any], parts: Mapping[str, list[int]]) -> None:
@@ -172,7 +171,7 @@ def _row(core: Core, k: int, modules: Mapping[str, Mapping[str, int]], family: T
         registers = sum(n.width * (1 + plan.until[n] - plan.first_register(n)) for n in nets)
         return Layer(INPUTS, "", None, None, 0, registers, used)
     if k == len(core.sections()):
-        return Layer(CONTROL, "", None, None, 0, core.latency, used)
+        return Layer(CONTROL, "", None, None, 0, core.control_registers, used)
     section = core.sections()[k]
     stages = [plan.stage[n] for n in section.nets]
     registers = sum(n.width * (plan.until[n] - plan.first_register(n)) for n in section.nets)

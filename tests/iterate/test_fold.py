@@ -11,6 +11,7 @@ import pytest
 from hardware_units import B, X
 
 import fxsim.iterate as it
+import rtl
 from fxsim import SQ
 from fxsim.integers import IntArray
 from fxsim.ops import Cast
@@ -150,3 +151,22 @@ def test_what_differs_between_components_is_refused() -> None:
     unit = it.unit(step, {"x": (X, 4)}, schedule=it.folded(1))
     with pytest.raises(NotImplementedError, match="whose Cast is the same for all components; use parallel"):
         assert unit.datapath
+
+
+def test_processing_elements_are_shared() -> None:
+    """A dense map of 32 components on one of them takes a quarter of the adder bits of all side by side."""
+
+    def bits(schedule: it.Schedule) -> int:
+        m = np.random.default_rng(0).integers(-3, 4, (32, 32))
+
+        def step(x: Any, b: Any) -> Any:
+            return ((x.builder.constant(m) @ x) >> 7) + b
+
+        unit = it.unit(step, {"x": (X, 32)}, {"b": (B, 32)}, schedule=schedule)
+        core = rtl.build(unit, max_depth_per_stage=None)
+        assert core.clocks == len(schedule.of(32))
+        return sum(n.width for n in core.plan.nets if n.kind in ("add", "sub", "neg"))
+
+    whole = bits(it.parallel())
+    assert 4 * bits(it.folded(1)) < whole
+    assert 3 * bits(it.folded(4)) < 2 * whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import Any
 
@@ -183,6 +184,43 @@ def test_verilog_is_deterministic_and_clean(tmp_path: Any) -> None:
     assert "status: 1 fixed, 2 tolerance, 3 cap, 4 cycle, 5 count, 6 aborted" in texts[0]
 
 
+def test_a_wrong_core_is_found() -> None:
+    unit, parameters, start = hardware_units.affine(3)
+    core = rtl.build(unit, max_depth_per_stage=4)
+    right = core.verilog()
+    broken = right.replace("result__steps <= ", "result__steps <= 10'd1 + ")
+    assert broken != right
+    core.verilog = lambda: broken
+    found = rtl.verify(core, parameters, start=start, raw=True, simulator="native")
+    assert not found
+    assert (found.mismatches, found.first_difference.port) == (100, "steps")
+
+
+def test_stages_for_a_clock() -> None:
+    unit, parameters, start = hardware_units.affine(3)
+    core = rtl.build(unit, family="ecp5", clock_mhz=150)
+    assert core.slots > 1
+    assert core.predicted_fmax() >= 150
+    assert "for 150 MHz by the delays of ecp5" in core.verilog()
+    assert rtl.verify(core, parameters, start=start, raw=True, simulator="amaranth")
+
+
+def test_project_files(tmp_path: Any) -> None:
+    unit, parameters, start = hardware_units.affine(3, count=7)
+    core = rtl.build(unit, max_depth_per_stage=4, tag=3)
+    rtl.write_project(core, tmp_path, {"start": start, **parameters})
+    described = json.loads((tmp_path / "affine3.layout.json").read_text())
+    assert (described["slots"], described["clocks"]) == (core.slots, 1)
+    page = (tmp_path / "README.md").read_text()
+    assert f"k * {core.slots} + 1 edges" in page
+    assert "| `cancel` | 1 | in |" in page
+    header, first = (tmp_path / "expected.csv").read_text().splitlines()[:2]
+    assert header == "x_0,x_1,x_2,steps,status,tag"
+    found = unit.solve_raw(start[0], b=parameters["b"][0])
+    assert first == ",".join(map(str, [*found.raw, found.steps, found.codes, 0]))
+    assert len((tmp_path / "stimulus.hex").read_text().splitlines()) == 7
+
+
 def test_bare_datapath_is_the_sweep() -> None:
     unit, parameters, _ = hardware_units.affine(3)
     machine = bare(unit)
@@ -205,3 +243,12 @@ def test_errors_name_the_argument() -> None:
         rtl.iterate.build(unit.map)
     with pytest.raises(TypeError, match=r"build options \['tag'\] need a unit, not a core"):
         rtl.verify(rtl.build(unit), parameters, raw=True, tag=3)
+
+
+def test_cells_of_each_part() -> None:
+    core = rtl.build(hardware_units.affine(3)[0], max_depth_per_stage=4)
+    found = rtl.synth.report(core, "ecp5")
+    assert found.synthesis.dsp == 0
+    assert found.layers[-1].name == "(control)"
+    assert found.layers[-1].registers == found.layers[-1].utilization.ff == core.ring.control
+    assert sum(layer.utilization.ff for layer in found.layers) == core.registers == found.synthesis.ff
