@@ -11,7 +11,7 @@ from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out, Signature
 
 from fxsim.graph import Node
-from fxsim.iterate.certify import require
+from fxsim.iterate.certify import ends_anyway, require
 from fxsim.iterate.loop import STATUS_BITS
 from fxsim.iterate.unit import Unit
 from rtl import stream
@@ -46,7 +46,7 @@ def build(
     max_depth_per_stage, family, clock_mhz, balance   the stages of the step, as `rtl.build` takes them: each
                 is a slot for one problem; None without a clock is one stage
     start       whether the stream brings the start states; if not, every problem begins at the unit's own.
-                None: it does unless the unit's certificate `needs_start`, as it comes to rest from some only
+                None: it does unless the unit's certificate `needs_start`, as it stops from some only
     tag         bits of a number that a problem brings and its solution returns; None: 8 with several slots,
                 which solve out of order, and 0 with one
 
@@ -91,7 +91,7 @@ class IterateCore(Design):
             raise ValueError(f"tag must be None or a number of bits of at least 0, not {tag!r}")
         require(unit)
         if start is None:
-            start = not unit.certify().needs_start
+            start = ends_anyway(unit) or not unit.certify().needs_start
         limit = self._limit(max_depth_per_stage, family, clock_mhz)
         self.unit, self.loop, self.brings_start = unit, unit.datapath, bool(start)
         graph = self.graph = self.loop.graph

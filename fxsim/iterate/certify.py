@@ -34,12 +34,19 @@ if TYPE_CHECKING:
 Vector = tuple[Fraction, ...]
 
 
+def ends_anyway(unit: Unit) -> bool:
+    """Whether a count, or a cycle of a state that says all, ends the unit from every start."""
+    return any(
+        isinstance(s, Count) or (isinstance(s, Cycle) and not _moving_anchor(unit)) for s in unit.stops
+    )
+
+
 def require(unit: Unit) -> None:
     """Nothing for a unit that is proven to stop; ValueError for one that may not, with what makes it legal.
 
-    A count, or a cycle of a state that says all, needs no more to be known of the map.
+    One that `ends_anyway` needs no more to be known of its map.
     """
-    if any(isinstance(s, Count) or (isinstance(s, Cycle) and not _moving_anchor(unit)) for s in unit.stops):
+    if ends_anyway(unit):
         return
     found = certify(unit)
     if found.terminates_by is None:
