@@ -141,7 +141,8 @@ def _certified(unit: Unit) -> Certificate:
     def values(v: Vector | None) -> Vector | None:
         return None if v is None else tuple(a * b for a, b in zip(v, u, strict=True))
 
-    enclosure = made is not None and made.rising
+    # An anchor is the start, so that floor and ceil from two corners have two fixed points.
+    enclosure = made is not None and made.rising and not unit.update.anchored
     width = None
     if enclosure and facts.in_max_norm:
         assert facts.L is not None

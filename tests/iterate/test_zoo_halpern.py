@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fxsim import SQ
-from fxsim.iterate import assign, count, cycle, rational, unit
+from fxsim.iterate import anchor, assign, count, cycle, rational, unchanged, unit
 from fxsim.iterate.zoo.halpern import (
     averaging,
     best_steps,
@@ -92,6 +92,19 @@ def test_frozen_anchor_ends_in_its_certified_ball(frozen):
     assert np.all(np.abs(rational.fractions(s.raw, frac) - true) <= np.array(known.radius, object))
     lam, delta = float(l), 2**-0.5 / 2**frac
     assert residuals(s.raw, frac).max() <= 2 * lam + 2 * delta / lam
+
+
+def test_an_anchor_is_not_enclosed_from_two_corners():
+    """x <- x0 / 2 + x / 4 is order-preserving, but its fixed point 2 x0 / 3 follows the corner."""
+    x, half = {"x": (SQ(4, 6, overflow="SAT"), (1,))}, Fraction(1, 2)
+    ends = []
+    for rounding_mode, start in (("TRN", -512), ("CEIL", 511)):
+        made = unit(
+            lambda x: x >> 1, x, update=anchor([half], assign(rounding_mode)), stop=unchanged(), cap=99
+        )
+        ends.append(int(made.solve_raw([start], certified=False).raw[0]))
+        assert not made.certify().enclosure and made.certify().width is None
+    assert ends == [-342, 341]
 
 
 def test_averaging_finds_the_mean():
