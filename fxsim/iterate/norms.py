@@ -167,14 +167,19 @@ def _by_congruence(a: Array) -> bool | None:
     x = x / np.abs(x).max(axis=0)  # a scale per column leaves dominance to the proof
     columns = np.array([[round(float(u) * (1 << 40)) for u in row] for row in x], object)
     g = columns.T @ a @ columns
-    # Dominance after the congruence by the diagonal's own root, rounded: |g_ij| sums against g_ii g_jj.
+    return True if dominant(g) else None
+
+
+def dominant(g: Array) -> bool:
+    """Is sum_j |g_ij| d_j < g_ii d_i for all i, j != i, with d_i near g_ii**-1/2? That proves a symmetric
+    matrix positive definite: D g D is strictly diagonally dominant."""
     d = [root_above(Fraction(1, int(v))) if int(v) > 0 else Fraction(0) for v in np.diag(g)]
-    if not all(d):
-        return None
-    for i in range(len(g)):
-        rest = sum((abs(int(g[i, j])) * d[j] for j in range(len(g)) if j != i), Fraction(0))
-        if rest >= int(g[i, i]) * d[i]:
-            return None
+    for i, row in enumerate(g):
+        rest = sum(
+            (abs(int(v)) * w for j, (v, w) in enumerate(zip(row, d, strict=True)) if j != i), Fraction(0)
+        )
+        if rest >= int(row[i]) * d[i]:
+            return False
     return True
 
 

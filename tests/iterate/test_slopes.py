@@ -114,6 +114,31 @@ def test_errors_of_both_factors_and_the_ranges_that_they_widen():
     assert s.hi.fractions()[0, 0] >= Fraction(7, 2) and s.lo.fractions()[0, 0] <= -4
 
 
+def test_the_ideal_choice_may_be_the_other():
+    """The floor of x is never above 1/2, so the computed choice is always x's floor; the ideal one is not."""
+    low = SQ(1, 0, overflow="SAT")
+
+    def chosen(x):
+        y = x.cast(low)
+        return select(y < Fraction(1, 2), y, y * 2 - Fraction(1, 2))
+
+    graph, s = one(chosen, SQ(1, 2), shape=(1,))
+    assert s.hi.fractions()[0, 0] == 2
+    (x,) = values(graph.inputs[0].type, [3])
+    assert (
+        abs(values(graph.outputs[0].type, graph.run_raw([3]))[0] - (2 * x - Fraction(1, 2)))
+        <= s.error.fractions()[0]
+    )
+
+
+def test_errors_without_slope_are_rounded_too():
+    fine, coarse = SQ(4, 1, overflow="SAT"), SQ(5, 0, rounding="RND", overflow="SAT")
+    _, s = one(lambda x: (x.cast(fine) - x).cast(coarse), X, shape=(1,))
+    assert not np.any(s.hi.raw) and s.error.fractions()[0] == Fraction(1, 4) + Fraction(1, 2)
+    with pytest.raises(ValueError, match="may wrap"):
+        one(lambda x: (x.cast(fine) - x).cast(SQ(0, 2)), X, shape=(1,))
+
+
 def test_ops_without_a_rule_name_themselves():
     assert set(slope_rules.missing()) == {"And", "Or", "Xor", "Not", "ArgMax", "LeadingOne", "Div"}
     with pytest.raises(NotImplementedError, match="rule for And"):

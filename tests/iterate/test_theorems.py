@@ -359,5 +359,10 @@ def test_other_norms():
     assert theorems.least_change_in(L, [Fraction(1)] * 9, None) == 12
     assert theorems.least_change_in(L, [Fraction(1)] * 2, (1, 3)) == 12
     assert theorems.size([Fraction(3), Fraction(4)], None) == 5
+    players = theorems.Blocks((2, 1), (1, 2))
+    assert theorems.size([Fraction(3), Fraction(4), Fraction(11)], players) == Fraction(11, 2)
+    assert theorems.size([Fraction(3), Fraction(4), Fraction(9)], players) == 5
+    assert theorems.components(Fraction(5), players, 3) == (5, 5, 10)
+    assert theorems.least_change_in(L, [Fraction(3), Fraction(4), Fraction(0)], players) == 40
     r = theorems.ball(L, [Fraction(1)] * 2, None)
     assert r * r >= 32 and ceil(r * r) == 33
