@@ -217,8 +217,8 @@ def test_unequal_grids():
 
 @pytest.mark.parametrize("eps, ran", [(Fraction(1, 4), 24), (Fraction(1, 2), 32), (Fraction(1), 48)])
 def test_noisy_maps(eps, ran):
-    """[ran] errors like a table's, L = 15/16: plain truncation cycles, shrunk truncation in 0 of 1200; the
-    bounds 24, 34.2 and 52.9 of the table are those of weights near 1, here (1 + 2 eps) / (1 - L)."""
+    """[ran] errors like a table's, L = 15/16: plain truncation cycles, shrunk truncation in 0 of 1200. The
+    table's bounds are 24, 34.2 and 52.9 for its own maps; here they are (1 + 2 eps) / (1 - L)."""
     rng = np.random.default_rng(int(8 * eps))
     L, D, n, S = Fraction(15, 16), 640, 3, 1200
     M, b = signed_rows(rng, S, n, int(L * D)), rng.integers(-8 * D, 8 * D, (S, n))
