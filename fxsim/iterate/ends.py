@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from fxsim.iterate.loop import Loop
 from fxsim.iterate.stops import Stop
 from fxsim.iterate.unit import Unit
 
@@ -15,18 +14,18 @@ from fxsim.iterate.unit import Unit
 class Ends:
     """A bound of |x - x*| behind each stop of one unit: an entry of `proofs` that brings no proof of rest.
 
-    loop   of the unit that it was made for; it is refused by any other
+    loop   digest of the loop that it was made for; it is refused by any other
     radii  (stop, per component of the state in LSB)
     note   which starts it holds for
     """
 
-    loop: Loop
+    loop: str
     radii: tuple[tuple[Stop, tuple[Fraction, ...]], ...]
     note: str = ""
 
     def verify(self, unit: Unit, slopes: Any) -> None:
         """Says nothing of why the unit comes to rest. ValueError for a unit that it was not made for."""
-        if unit.loop != self.loop:
+        if unit.loop.graph.digest() != self.loop:
             raise ValueError(f"a proof of ends must be of the unit's own loop, not given to {unit.name!r}")
 
     def radius(self, stop: Stop) -> tuple[Fraction, ...] | None:
@@ -42,4 +41,4 @@ def ends(made: Unit, radii: dict[Stop, tuple[Fraction, ...]], note: str = "") ->
             raise ValueError(
                 f"radii must map stops of {made.name!r} to {size} numbers, not {stop} to {len(found)}"
             )
-    return replace(made, proofs=(*made.proofs, Ends(made.loop, tuple(radii.items()), note)))
+    return replace(made, proofs=(*made.proofs, Ends(made.loop.graph.digest(), tuple(radii.items()), note)))

@@ -9,9 +9,11 @@ from fxsim.graph import Graph
 from fxsim.iterate import proofs as _proofs
 from fxsim.iterate import stops as _stops
 from fxsim.iterate import updates as _updates
+from fxsim.iterate.ends import Ends
 from fxsim.iterate.loop import Loop, Memory
 from fxsim.iterate.schedules import Schedule
 from fxsim.iterate.unit import Unit
+from fxsim.iterate.zoo.hopfield import DenseEnergy
 from fxsim.serialize import Arrays, decode, describe, encode, read, rebuild, saves, write
 
 VERSION = 1
@@ -21,7 +23,7 @@ saves(
     _updates.Assign, _updates.IncrementTrunc, _updates.Relax, _updates.Anchor, _updates.TwoStep,
     _updates.Each,
     _stops.Unchanged, _stops.Delta, _stops.Residual, _stops.Count, _stops.Cycle,
-    _proofs.SymmetricRelaxation, _proofs.Descent, _proofs.IntegerEnergy,
+    _proofs.SymmetricRelaxation, _proofs.Descent, _proofs.IntegerEnergy, Ends, DenseEnergy,
 )  # fmt: skip
 
 
