@@ -109,9 +109,53 @@ def test_guard_bits_by_default(frac, rule):
     assert cordic.circular(frac).formats[0].frac - frac == rule == math.ceil(math.log2(frac + 2)) + 1
 
 
-def test_guard_bits_of_the_rule_bring_the_bound_to_two_lsb():
-    assert all(cordic.rotation_bound(f) < 2 for f in range(4, 33))
+def test_guard_bits_of_the_rule_bring_the_bound_to_some_lsb():
+    assert all(cordic.rotation_bound(f) < 2.5 for f in range(4, 33))
+    assert all(cordic.vectoring_bound(f) < 3.5 for f in range(4, 33))
     assert cordic.rotation_bound(24, guard=0) > 40
+
+
+@pytest.mark.parametrize("m, steps", [(1, 8), (1, 3), (-1, 4), (-1, 9)])
+def test_the_angle_that_is_left_is_bounded_exactly(m, steps):
+    """Whatever z is; hyperbolic steps that end before a repeat leave more than the last angle."""
+    fine = 10
+    most = Fraction(1743 if m == 1 else 1118, 1000)
+    z = np.arange(int(most * 1024) + 1)
+    for a in cordic.angles(m, steps, fine):
+        z = np.abs(z - a)
+    left = cordic._left(m, steps, fine, most) * 1024
+    assert z.max() <= left <= z.max() + 1
+    assert (left > cordic.angles(m, steps, fine)[-1]) == (steps < 8)
+
+
+@pytest.mark.parametrize("rounding", ["RND", "TRN"])
+def test_vectoring_of_every_vector_ends_in_its_radius(rounding):
+    frac = 6
+    made = cordic.circular(frac, vectoring=True, rounding=rounding)
+    x, y = (v.reshape(-1, 1) for v in np.meshgrid(np.arange(1, 64), np.arange(-63, 64)))
+    long = (x * x + y * y >= 32**2).ravel()
+    x, y = x[long], y[long]
+    s = made.solve_raw(cordic.vectoring_start(made, x, y, frac))
+    known, one = made.certify(), 2.0 ** made.formats[0].frac
+    gain = float(cordic.gain(1, made.cap))
+    true = {"x": gain * np.hypot(x, y) / 64, "y": 0 * x, "z": np.arctan2(y, x)}
+    for name, value in true.items():
+        assert np.abs(s.raw[name] / one - value).max() <= float(known.of(name)[0])
+    with pytest.raises(ValueError, match="shortest must be more than"):
+        cordic.vectoring_bound(6, guard=0, shortest=Fraction(1, 16))
+
+
+@pytest.mark.parametrize("m, most", [(1, 1.743), (-1, 1.118)])
+@pytest.mark.parametrize("rounding", ["RND", "TRN"])
+def test_rotation_by_every_angle_ends_in_its_radius(m, most, rounding):
+    frac = 7
+    made = MAKERS[m][0](frac, rounding=rounding)
+    z = np.arange(-int(most * 128), int(most * 128) + 1)[:, None]
+    s = made.solve_raw(cordic.rotation_start(made, z, frac, m))
+    one, t = 2.0 ** made.formats[0].frac, z / 128
+    true = {"x": np.cos(t) if m == 1 else np.cosh(t), "y": np.sin(t) if m == 1 else np.sinh(t), "z": 0 * t}
+    for name, value in true.items():
+        assert np.abs(s.raw[name] / one - value).max() <= float(made.certify().of(name)[0])
 
 
 def test_example_is_right_to_the_bound():

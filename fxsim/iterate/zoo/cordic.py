@@ -127,24 +127,70 @@ def vectoring_start(made: Unit, x: Any, y: Any, frac: int = 12) -> dict[str, Arr
 def rotation_bound(
     frac: int, steps: int | None = None, guard: int | None = None, *, m: int = 1, rounding: str = "RND"
 ) -> Fraction:
-    """A bound of the error of cos and sin (or cosh and sinh), in LSB of `frac`, the last rounding included.
-
-    The angle is off by at most the last one and half an LSB per step; every rounding of (x, y) is at most
-    sqrt 2 (< 3/2) times that of one component and grows with the gain that is left; lengths are at most 1
-    (1.70 for cosh 1.118).
-    """
+    """A bound of the error of cos and sin (cosh and sinh), in LSB of `frac`, the last rounding included."""
     steps, guard = _sizes(frac, steps, guard)
-    return _bounds(m, frac, steps, guard, rounding)[0] * (1 << frac) + Fraction(1, 2)
+    return _rotation_bounds(m, frac, steps, guard, rounding)[0] * (1 << frac) + Fraction(1, 2)
 
 
-def _bounds(m: int, frac: int, steps: int, guard: int, rounding: str) -> tuple[Fraction, Fraction]:
-    """Of x and y, and of the angle that is left, before the last rounding, in value units."""
+def vectoring_bound(
+    frac: int, steps: int | None = None, guard: int | None = None, *, shortest: Any = Fraction(1, 2),
+    rounding: str = "RND",
+) -> Fraction:  # fmt: skip
+    """A bound of the error of atan(y / x) in LSB of `frac`, the last rounding included, for vectors of a
+    length of at least `shortest`."""
+    steps, guard = _sizes(frac, steps, guard)
+    return _vectoring_bounds(frac, steps, guard, rounding, Fraction(shortest))[2] * (1 << frac) + Fraction(
+        1, 2
+    )
+
+
+def _rotation_bounds(m: int, frac: int, steps: int, guard: int, rounding: str) -> tuple[Fraction, Fraction]:
+    """Of x and y, and of the angle that is not turned by, before the last rounding, in value units.
+
+    The angle that is turned by misses z by what `_left` leaves and, with h half an LSB, by N roundings h of
+    the table.
+    Roundings of (x, y) of sqrt 2 < 3/2 times a component's grow by the norms of the later steps: the gain
+    where m = 1, the product of 1 + 2**-s where m = -1.
+    """
     h = Fraction(1, 2 << (frac + guard))
     lost = h if rounding == "RND" else 2 * h
-    grown = max(gain(m, steps), Fraction(1))
-    length = Fraction(1) if m == 1 else Fraction(17, 10)
-    left = Fraction(1, 1 << shifts(m, steps)[-1]) * (1 if m == 1 else Fraction(11, 10)) + steps * h
+    grown = gain(1, steps) + h if m == 1 else Fraction(1)
+    for s in shifts(m, steps) if m == -1 else ():
+        grown *= 1 + Fraction(1, 1 << s)
+    length = 1 if m == 1 else 2  # of (sinh, cosh) in any component, up to 1.118 and what is left
+    left = _left(m, steps, frac + guard, Fraction(1743 if m == 1 else 1118, 1000)) + steps * h
     return left * length + grown * (steps * lost * 3 / 2 + h), left
+
+
+def _left(m: int, steps: int, fine: int, most: Fraction) -> Fraction:
+    """A bound of |z| behind all steps from |z| <= most, exact for the stored angles a_k: a step takes |z| to
+    at most max(|z| - a_k, a_k), so that some a_k less all later ones is left, or `most` less all of them."""
+    later, worst = 0, 0
+    for a in reversed(angles(m, steps, fine)):
+        worst, later = max(worst, a - later), later + a
+    return max(Fraction(worst, 1 << fine), most - Fraction(later, 1 << fine))
+
+
+def _vectoring_bounds(
+    frac: int, steps: int, guard: int, rounding: str, shortest: Fraction
+) -> tuple[Fraction, Fraction, Fraction]:
+    """Of x, y and z of circular vectoring, in value units.
+
+    A rounding of sqrt 2 times a component's turns the vector by at most 3/2 of that over its length, which
+    never falls but by roundings; the angle ends within what `_left` leaves and the sum of these turns, and z
+    misses both and N roundings of the table.
+    """
+    h = Fraction(1, 2 << (frac + guard))
+    lost = h if rounding == "RND" else 2 * h
+    least = shortest - steps * lost * 3 / 2
+    if least <= 8 * lost:
+        raise ValueError(
+            f"shortest must be more than {float(steps * lost * 2 + 8 * lost):.3g}, not {shortest}"
+        )
+    turns = steps * lost * 3 / 2 / least
+    left = _left(1, steps, frac + guard, Fraction(1571, 1000)) + turns + steps * h
+    longest = Fraction(7, 3) + steps * lost * 3  # sqrt 2 times the gain, and roundings
+    return longest * left**2 / 2 + steps * lost * 3, longest * left, left + turns + steps * h
 
 
 def reference(z: Any, frac: int, m: int = 1) -> Array:
@@ -221,11 +267,16 @@ def _unit(
 
     state = {"x": (xy, (lanes,)), "y": (xy, (lanes,)), "z": (z_format, (lanes,)), "k": (number, (1,))}
     made = unit(step, state, update=assign(), stop=count(steps), cap=steps, name=_name(m, vectoring))
-    if vectoring:
+    if vectoring and m == 1:
+        x, y, turned = _vectoring_bounds(frac, steps, guard, rounding, Fraction(1, 2))
+        note = "the radius is that of vectors of length 1/2 or more from `vectoring_start`"
+    elif vectoring:
         return made
-    turned, left = (v * (1 << fine) for v in _bounds(m, frac, steps, guard, rounding))
-    radius = (turned,) * (2 * lanes) + (left,) * lanes + (Fraction(0),)
-    return ends(made, {count(steps): radius}, "the radius is that of starts from `rotation_start`")
+    else:
+        x, turned = _rotation_bounds(m, frac, steps, guard, rounding)
+        y, note = x, "the radius is that of starts from `rotation_start`"
+    radius = tuple(v * (1 << fine) for v in (x, y, turned) for _ in range(lanes))
+    return ends(made, {count(steps): (*radius, Fraction(0))}, note)
 
 
 def _name(m: int, vectoring: bool) -> str:
