@@ -54,9 +54,17 @@ def gemm(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 
 def weights(loader: Loader, node: FileNode, symbol: Symbol | None) -> tuple[Array, Array]:
     """(integer codes (K, N), exact scales of the same shape) of the second operand."""
-    w = loader.constant(node, symbol, "weight matrix as second operand")
-    if w.values.ndim != 2:
-        raise loader.error(node, f"has weights of shape {w.values.shape}", "use a matrix (inputs, outputs)")
+    codes, scale = coded(loader, node, symbol, "weight matrix as second operand")
+    if codes.ndim != 2:
+        raise loader.error(node, f"has weights of shape {codes.shape}", "use a matrix (inputs, outputs)")
+    return codes, scale
+
+
+def coded(
+    loader: Loader, node: FileNode, symbol: Symbol | None, what: str = "weight tensor as second operand"
+) -> tuple[Array, Array]:
+    """(integer codes, exact scales of the same shape) of constant weights."""
+    w = loader.constant(node, symbol, what)
     if w.codes is not None and w.scale is not None:
         return w.codes, np.broadcast_to(as_fractions(w.scale), w.codes.shape)
     try:
@@ -156,33 +164,6 @@ def _fixed_point(x: Activation, c: Constant, values: Channels) -> bool:
     if c.scale is not None and all(log2(s) is not None for s in as_fractions(c.scale).ravel()):
         return True
     return all((v * Fraction(2) ** x.tensor.frac).denominator == 1 for v in values.values)
-
-
-@handles("Add", "Sub")
-def add(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
-    """Sum or difference with a constant, or of two activations of one scale."""
-    sign = Fraction(1 if node.op == "Add" else -1)
-    a, b = operands
-    if isinstance(b, Constant):
-        return biased(loader.activation(node, a), b, sign)
-    if isinstance(a, Constant):
-        return biased(scaled(loader.activation(node, b), Channels((sign,))), a, Fraction(1))
-    x, y = (loader.materialised(node, loader.activation(node, v)) for v in (a, b))
-    scales = {li.scale for li in (*x.lines, *y.lines)}
-    if len(scales) > 1:
-        raise loader.error(
-            node,
-            "adds codes of unequal scales",
-            "share one quantizer, or use power-of-two scales, on both branches",
-        )
-    t = x.tensor + y.tensor if sign > 0 else x.tensor - y.tensor
-    if t.shape != x.shape:
-        raise loader.error(node, f"broadcasts {x.shape} with {y.shape}", "give both branches one shape")
-    whole = Activation(t, x.lines, x.axis)
-    # Shapes align at the right, so a branch of lower rank has its axes further right in the sum.
-    axis = None if y.axis is None else y.axis + len(t.shape) - len(y.shape)
-    other = Channels(tuple(sign * li.offset for li in y.lines), axis)
-    return whole.map(lambda line, o: line.then(Fraction(1), o), other)
 
 
 @handles("Mul", "Div")

@@ -96,10 +96,10 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], type[Exception], str]] = {
         r"\(MatMul\) multiplies codes of unequal scales; use one scale per tensor",
     ),
     "sum of unequal scales": (
-        [INPUT, quant("a", "d", "c"), node("Add", "a d", "y")],
+        [INPUT, quant("a", "d", "c"), node("Mul", "d c", "e"), node("Add", "a e", "y")],
         {},
         ValueError,
-        r"node 'n_y' \(Add\) adds codes of unequal scales; share one quantizer",
+        r"node 'n_y' \(Add\) adds codes of unequal scales.* finer than 2\*\*-32.*; share one quantizer",
     ),
     "transA": (
         [INPUT, WEIGHTS, node("Gemm", "a wq", "y", transA=1)],
