@@ -129,8 +129,7 @@ def _certified(unit: Unit) -> Certificate:
     fired = next((v for v in verdicts if v[0] is not None), None)
     # Any of the stops may come first, so that the radius is that of the worst.
     radius = _worst([_stop_radius(facts, stop, rest) for stop in unit.stops]) if fired else None
-    if _moving_anchor(unit):
-        radius = None
+    if _moving_anchor(unit) and radius is None:
         facts.notes.append("the anchor's weights change from step to step: no radius is proven")
     if fired is not None:
         by, reason = fired[0], fired[1]
@@ -306,6 +305,8 @@ def _stop_radius(facts: _Facts, stop: Stop, rest: _Rest | None) -> Vector | None
         known = proof.radius(stop) if isinstance(proof, Ends) else None
         if known is not None:
             return tuple(known)
+    if _moving_anchor(facts.unit):
+        return None
     fixed = rest.radius if rest is not None and rest.radius is not None else None
     if facts.slopes is None or not facts.contracts:
         return fixed if isinstance(stop, Unchanged) else None

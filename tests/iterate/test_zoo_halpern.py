@@ -119,6 +119,17 @@ def test_averaging_finds_the_mean():
     assert float(max(off)) <= limit and true[0][0] == Fraction(int(x0[0].sum()), 8 << 16)
 
 
+def test_averaging_ends_in_its_certified_radius():
+    made = averaging(4, 10)
+    known = made.certify()
+    starts = np.random.default_rng(3).integers(-2048, 2048, (200, 4))
+    s = made.solve_raw(np.concatenate([starts, [[2047, -2048, 2047, -2048], [2047, 2047, -2048, -2048]]]))
+    assert known.terminates_by == "count" and "the radius is around the mean of the start" in known.notes
+    means = np.concatenate([starts.mean(axis=1), [-0.5, -0.5]])[:, None]
+    assert np.abs(s.raw - means).max() <= float(known.radius_ulps[0]) < 400
+    assert averaging(4, 10, stop=count(9)).certify().radius is None
+
+
 def test_example_is_within_the_bound():
     e = example()
     s = e.solve()

@@ -22,13 +22,15 @@ import numpy as np
 from fxsim.formats import SQ, Format
 from fxsim.integers import Array, exact
 from fxsim.iterate import rational
+from fxsim.iterate.elementary import arctangent, rotated
+from fxsim.iterate.ends import ends
 from fxsim.iterate.example import Example
 from fxsim.iterate.loop import Step
 from fxsim.iterate.norms import root_above
 from fxsim.iterate.stops import count, cycle, unchanged
 from fxsim.iterate.theorems import steps_to
 from fxsim.iterate.unit import Unit, unit
-from fxsim.iterate.updates import anchor, assign, damped
+from fxsim.iterate.updates import Anchor, anchor, assign, damped
 from fxsim.trace import Tensor
 
 __all__ = ["averaging", "halpern", "krasnoselskii_mann", "rotation"]
@@ -142,15 +144,24 @@ def turn(degrees: float, coefficient_frac: int = 28) -> Step:
 
 
 def averaging(n: int = 8, frac: int = 16, *, steps: int | None = None, **options: Any) -> Unit:
-    """The mean of n numbers in -1..1 by a ring that only passes them on: T is a cyclic shift.
+    """The mean of n >= 2 numbers in -1..1 by a ring that only passes them on: T is a cyclic shift.
 
     Its fixed points are the constants, and the one nearest to x0 is the mean, within 2 R / (k + 1) times the
     inverse of the ring's slowest turn, 2 sin(pi / n).
     """
     order = [(i + 1) % n for i in range(n)]
-    R = root_above(Fraction(n))
-    given = {"name": "averaging", "R": R, "steps": steps, **options}
-    return halpern(lambda x: x.take(order), {"x": (SQ(2, frac, overflow="SAT"), (n,))}, **given)
+    fmt = SQ(2, frac, overflow="SAT")
+    given = {"name": "averaging", "R": root_above(Fraction(n)), "steps": steps, **options}
+    made = halpern(lambda x: x.take(order), {"x": (fmt, (n,))}, **given)
+    if {"update", "stop", "schedule", "frozen"} & set(options):
+        return made
+    # Any start of the format is within 2 sqrt n of its mean.
+    assert isinstance(made.update, Anchor)
+    R = 2 * root_above(Fraction(n))
+    delta = rounding(n, fmt.lsb, Fraction(1, 2 << made.update.frac), R)
+    sine = rotated(4 * arctangent(Fraction(1)) / n, 1)[1]
+    bound = residual_bound(made.cap, R, delta) / (2 * sine) / fmt.lsb
+    return ends(made, {count(made.cap): (bound,) * n}, "the radius is around the mean of the start")
 
 
 def reference(x0: Any, frac: int) -> Array:
