@@ -17,6 +17,7 @@ BASE = {
     "per": np.array([0.25, 0.3], F32).reshape(1, 2, 1, 1), "rows": np.array([1, 3], F32).reshape(1, 1, 2, 1),
 }  # fmt: skip
 INPUT, WEIGHTS = quant("x", "a"), quant("w", "wq")
+UNCLEAR = {"ceil_mode": 1, "count_include_pad": 1}
 
 CASES: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "real input": ([WEIGHTS, node("Conv", "x wq", "y")], {}, r"\(Conv\) has no scale for its first operand"),
@@ -113,7 +114,7 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], str]] = {
         r"\(MaxPool\) has 2 outputs; export",
     ),
     "ceil_mode and padding": (
-        [INPUT, node("AveragePool", "a", "y", kernel_shape=[2, 2], pads=[1] * 4, ceil_mode=1, count_include_pad=1)],
+        [INPUT, node("AveragePool", "a", "y", kernel_shape=[2, 2], pads=[1] * 4, **UNCLEAR)],
         {},
         r"\(AveragePool\) has ceil_mode = 1 with count_include_pad = 1.*set one of both to 0",
     ),
