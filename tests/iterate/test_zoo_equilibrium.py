@@ -128,7 +128,7 @@ def test_truncated_increments_cycle_on_a_two_norm_contraction():
     s = made.solve_raw([3, 3], b=b, history=True)
     assert s.status == "cycle"
     assert s.history[:5].tolist() == [[3, 3], [1, 3], [1, 1], [3, 1], [3, 3]]
-    with pytest.raises(ValueError, match="truncated increments may orbit under a contraction of the 2-norm"):
+    with pytest.raises(ValueError, match="truncated increments may orbit under a contraction of 2-norms"):
         equilibrium.forward_backward(ORBIT, update=increment_trunc(), stop=unchanged(), **options).solve_raw(
             b=b
         )
