@@ -157,6 +157,8 @@ def test_every_start_ends_in_the_ball():
     radius = np.array(made.certify().radius, object)
     off = np.abs(rational.fractions(s.raw, 5) - true)
     assert np.all(off <= radius) and np.all(radius * 32 < 20)
+    plain = games.small_gain_nash(H, (1, 1), Fraction(1, 4), frac=5, stop=made.stops, cap=made.cap).certify()
+    assert "the radius is that of the players' metric" in made.certify().notes and plain.contracts
 
 
 @pytest.mark.parametrize(

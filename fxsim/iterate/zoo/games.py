@@ -24,6 +24,7 @@ from fxsim.formats import SQ, Format
 from fxsim.integers import Array, exact, shift_left, to_object
 from fxsim.iterate import rational
 from fxsim.iterate.counted import counted
+from fxsim.iterate.ends import ends
 from fxsim.iterate.example import Example
 from fxsim.iterate.norms import block_norms, positive_definite, root_above, two_norm
 from fxsim.iterate.unit import Unit, unit
@@ -143,7 +144,13 @@ def small_gain_nash(
     held, room = _formats(H, c, state, frac)
     gradient = _gradient(H, eta)
     given = {"name": "small_gain_nash", "update": assign("RND"), **options}
-    return _unit(lambda x, c: x - gradient(x, c), held, room, L, known.weights, given)
+    made = _unit(lambda x, c: x - gradient(x, c), held, room, L, known.weights, given)
+    if {"stop", "update", "schedule"} & set(options):
+        return made
+    # The ball of T1 in the metric says this of a component, and the count adds at most an LSB.
+    r = radius(L, known.weights)
+    found = tuple(root_above(r * r / w) + 1 for w in known.weights)
+    return ends(made, dict.fromkeys(made.stops, found), "the radius is that of the players' metric")
 
 
 def extragradient(
