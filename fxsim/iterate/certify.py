@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fxsim.formats import Rounding
+from fxsim.integers import Array
 from fxsim.iterate import theorems
 from fxsim.iterate.certificate import THEOREMS, Certificate
-from fxsim.iterate.corners import corner
+from fxsim.iterate.corners import check_start, corner
 from fxsim.iterate.ends import Ends
 from fxsim.iterate.norms import block_norms, perron_weights, resolvent_above, small_gain
 from fxsim.iterate.step_slopes import (
@@ -52,6 +53,12 @@ def require(unit: Unit) -> None:
     if found.terminates_by is None:
         legal = "".join(f"\n  - {a}" for a in found.alternatives)
         raise ValueError(f"unit {unit.name!r} may not stop: {found.reason}. Legal would be:{legal}")
+
+
+def require_start(unit: Unit, states: Sequence[Array], parameters: Sequence[Array]) -> None:
+    """Nothing for raw starts that the proof holds for; ValueError naming the first row that it does not."""
+    if not ends_anyway(unit) and certify(unit).needs_start:
+        check_start(unit, states, parameters)
 
 
 def certify(unit: Unit) -> Certificate:

@@ -42,17 +42,20 @@ def solve_raw(
     start       raw states: of shape (rows, *shape) or *shape, by name for several state tensors; None: the
                 unit's own
     parameters  raw, by name, (rows, *shape) or *shape for all rows
-    certified   refuse a unit without a proof that it stops; False lets it run to its cap
+    certified   refuse a unit without a proof that it stops, and starts that its proof does not hold for;
+                False lets it run to its cap
     history     keep the states of every sweep
 
     Without any leading axis the answer has none. Raises TypeError for a missing or unknown parameter,
     ValueError for values out of range.
     """
     if certified:
-        from fxsim.iterate.certify import require
+        from fxsim.iterate.certify import require, require_start
 
         require(unit)
     states, fixed, batch, single = prepared(unit, start, parameters)
+    if certified and start is not None and batch:
+        require_start(unit, states, fixed)
     found = None if history or batch > FEW else _run_single(unit, states, fixed, batch)
     if found is None:
         found = _run(unit, states, fixed, batch, history)

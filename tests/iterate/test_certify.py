@@ -369,6 +369,9 @@ def test_warm_start_orbit():
     with pytest.raises(ValueError, match="not proven to be below or above"):
         require(made([0, 1]))
     assert by(made([100, 100])) == "T5" and made([100, 100]).solve_raw().status == "fixed"
+    with pytest.raises(ValueError, match=r"below or above its image.*row 1 is not"):
+        made([100, 100]).solve_raw([[60, 80], [0, 1]])
+    assert made([100, 100]).solve_raw([[60, 80], [80, 60]]).status.tolist() == ["fixed", "fixed"]
 
 
 def test_coarse_carry_orbit():
