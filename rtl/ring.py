@@ -91,7 +91,7 @@ class Ring:
         """The signals of `close` that are no net's."""
         tags = [f"slot__tag_{k}" for k in range(self.plan.stages)] + ["result__tag"] if self.tag else []
         results = [f"result__{name}" for name, _, _ in self.results]
-        slot = [f"slot__{k}" for k in ("valid", "stop", "status", "ended", "take")]
+        slot = [f"slot__{k}" for k in ("valid", "stop", "status", "ended", "free", "take")]
         return (*slot, "result__valid", "result__room", "result__load", *results, *tags)
 
     def _inputs(self) -> list[Net]:
@@ -114,8 +114,9 @@ class Ring:
         ended = w.wire("slot__ended", w.bitwise("and", present, ends))
         room = w.wire("result__room", w.bitwise("or", w.invert(full), ready))
         advance = w.drive("advance", w.bitwise("or", w.invert(ended), room))
-        place = w.bitwise("or", w.invert(present), ended)
-        taking = w.drive("i__ready", w.bitwise("and", advance, place))
+        # Behind an empty slot, or one whose problem leaves, the entry takes what the payload has, valid or not.
+        free = w.wire("slot__free", w.bitwise("or", w.invert(present), ends))
+        taking = w.drive("i__ready", w.bitwise("and", advance, free))
         take = w.wire("slot__take", w.bitwise("and", taking, offered))
         w.drive("o__valid", full)
         w.drive("busy", w.bitwise("or", w.any(valid), full))
@@ -134,10 +135,10 @@ class Ring:
             else:
                 new = w.constant(self.begins[first], width)
             again = self.kept[first].read(w, last, at, width) if first in self.kept else at[net, last]
-            w.load(net.name, w.pick(take, new, again), advance)
-        self._leave(w, at, take, advance, w.bitwise("and", ended, room), found)
+            w.load(net.name, w.pick(free, new, again), advance)
+        self._leave(w, at, free, advance, w.bitwise("and", ended, room), found)
 
-    def _leave(self, w: Writer, at: At, take: Any, advance: Any, leaves: Any, found: Any) -> None:
+    def _leave(self, w: Writer, at: At, free: Any, advance: Any, leaves: Any, found: Any) -> None:
         """The tags, and the result."""
         last = self.plan.stages - 1
         tag: Any = None
@@ -145,7 +146,7 @@ class Ring:
             tags = [w.flop(f"slot__tag_{k}", self.tag) for k in range(last + 1)]
             tag = tags[-1]
             brought = w.lane(self.in_layout.bits - self.tag, self.tag)
-            for k, t in enumerate([w.pick(take, brought, tag), *tags[:-1]]):
+            for k, t in enumerate([w.pick(free, brought, tag), *tags[:-1]]):
                 w.load(f"slot__tag_{k}", t, advance)
         leaving = w.wire("result__load", leaves)
         payload = []

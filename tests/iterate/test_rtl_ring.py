@@ -97,10 +97,12 @@ def test_without_any_input_a_tick_starts_a_solve() -> None:
     assert rtl.verify(core, simulator="amaranth", raw=True)
 
 
-@pytest.mark.parametrize("depth", [None, 4])
-def test_cancel_ends_what_is_inside(depth: int | None) -> None:
+@pytest.mark.parametrize(
+    ("depth", "schedule"), [(None, it.parallel()), (4, it.parallel()), (None, it.folded(1))]
+)
+def test_cancel_ends_what_is_inside(depth: int | None, schedule: it.Schedule) -> None:
     """A module around the Verilog cancels again and again: each problem leaves once, with a state it had."""
-    unit, parameters, start = hardware_units.affine(3, count=200, update=it.relax(0.125))
+    unit, parameters, start = hardware_units.affine(3, count=200, update=it.relax(0.125), schedule=schedule)
     core = rtl.build(unit, max_depth_per_stage=depth, tag=8)
     ports = ["i__payload", "i__valid", "i__ready", "o__payload", "o__valid", "o__ready"]
     ranges = {"i__payload": f"[{core.in_layout.bits - 1}:0]", "o__payload": f"[{core.out_layout.bits - 1}:0]"}
@@ -111,7 +113,7 @@ def test_cancel_ends_what_is_inside(depth: int | None) -> None:
 module cancelling(input clk, input rst, {", ".join(declared)});
   reg [9:0] count;
   wire busy;
-  always @(posedge clk) count <= rst | count == {54 * core.slots - 1} ? 0 : count + 1;
+  always @(posedge clk) count <= rst | count == {54 * core.slots * core.clocks - 1} ? 0 : count + 1;
   {core.top} inner(.clk(clk), .rst(rst), .cancel(count == 0), .busy(busy), {wired});
 endmodule
 """
