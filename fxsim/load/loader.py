@@ -12,7 +12,7 @@ from fxsim.formats import Format
 from fxsim.graph import Graph, Name, Op
 from fxsim.integers import Array, IntArray
 from fxsim.load.affine import Activation, Constant, RealInput, Symbol, as_fractions, rewired
-from fxsim.load.onnx_file import DEFAULT_DOMAIN, QUANT_DOMAINS, FileNode, Model, evaluate
+from fxsim.load.onnx_file import DEFAULT_DOMAIN, LINEAR_DOMAINS, QUANT_DOMAINS, FileNode, Model, evaluate
 from fxsim.trace import Builder, Tensor, maximum, minimum
 from fxsim.types import TensorType
 
@@ -31,13 +31,18 @@ class Loader:
         self.symbols: dict[str, Symbol] = {k: Constant(v) for k, v in model.constants.items()}
         self._codes: dict[str, tuple[QuantEncoder, Tensor]] = {}
         self._blocks: set[str] = set()
+        self.narrowed: set[str] = set()  # quantizers that took in the Clip after them
         self.batch = model.inputs[0].shape[0] if model.inputs else 1
 
     def graph(self) -> Graph:
         """Read every node in order and close the graph at the file's outputs."""
         for i in self.model.inputs:
             shape = i.shape[1:]
-            if self.input is None:
+            if i.bits:
+                whole = Format(i.bits, i.bits, i.signed)
+                tensor = self.builder.input(i.name, TensorType.of(whole, shape), FormatEncoder(whole))
+                self.symbols[i.name] = Activation(tensor.named(i.name))
+            elif self.input is None:
                 self.symbols[i.name] = RealInput(i.name, shape, shape)
                 reason = "a real-valued input: the host applies the quantizer after it"
                 self.builder.names[i.name] = Name(None, reason=reason)
@@ -65,7 +70,8 @@ class Loader:
         operands = [self.symbols[n] if n else None for n in node.inputs]
         fixed = [o.values for o in operands if isinstance(o, Constant)]
         foldable = bool(fixed) and len(fixed) == len(operands) and node.domain in DEFAULT_DOMAIN
-        if foldable and node.op not in WIRING:  # wiring keeps the integers of quantized constants
+        # Wiring keeps the integers of quantized constants; quantizers make them.
+        if foldable and node.op not in WIRING | LINEAR_OPS:
             self._fold(node, fixed)
             return
         if node.op not in HANDLERS or not self._known_domain(node):
@@ -87,6 +93,8 @@ class Loader:
         self._define(node, operands, result)
 
     def _known_domain(self, node: FileNode) -> bool:
+        if node.op in LINEAR_OPS:
+            return node.domain in LINEAR_DOMAINS
         return node.domain in (QUANT_DOMAINS if node.op in QUANT_OPS else DEFAULT_DOMAIN)
 
     def _fold(self, node: FileNode, operands: list[Array]) -> None:
@@ -107,8 +115,11 @@ class Loader:
             )
         elif isinstance(result, Activation):
             sources = [o.tensor.node for o in operands if isinstance(o, Activation)]
-            folded = result.tensor.node in sources and node.op not in WIRING
-            if folded or result.clamped:
+            folded = result.tensor.node in sources and node.op not in WIRING | ALIASES
+            if name in self.narrowed:
+                reason = "the Clip after it is built into the quantizer"
+                self.builder.names[name] = Name(None, reason=reason)
+            elif folded or result.clamped:
                 reason = (
                     f"{node.op} is folded into what follows: a quantizer's steps or the host's output scale"
                 )
@@ -220,6 +231,10 @@ class Loader:
 
 HANDLERS: dict[str, Handler] = {}
 QUANT_OPS = frozenset({"Quant", "IntQuant", "BipolarQuant"})
+LINEAR_OPS = frozenset({"QuantizeLinear", "DequantizeLinear"})
+ALIASES = frozenset(
+    {"Cast", "Clip", "DequantizeLinear"}
+)  # where they change nothing, the tensor has a second name
 WIRING = frozenset({"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 
 

@@ -23,6 +23,7 @@ from fxsim.load.affine import (
 )
 from fxsim.load.loader import Loader, handles
 from fxsim.load.onnx_file import FileNode
+from fxsim.load.rescale import reaches
 from fxsim.trace import maximum
 
 # Weights without a quantizer are taken as they are if they are dyadic numbers of few bits, such as -1 and +1.
@@ -217,7 +218,7 @@ def relu(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     """max(x, 0): a "relu" block on fixed-point values, else a clamp that the next quantizer takes in."""
     x = loader.activation(node, operands[0])
     if not x.identity:
-        return x.map(lambda line: line.clip(Fraction(0), None))
+        return clamped(x, Fraction(0), None)
     with loader.builder.block("relu", loader.block_name(node), [x.tensor]) as outputs:
         outputs.append(maximum(x.tensor, 0))
     return Activation(outputs[0])
@@ -234,4 +235,15 @@ def clip(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
             value = loader.constant(node, operands[i], name).values
         finite = value is not None and bool(np.isfinite(value))
         bounds.append(Fraction(float(np.asarray(value).ravel()[0])) if finite else None)
-    return x.map(lambda line: line.clip(*bounds))
+    return clamped(x, *bounds)
+
+
+def clamped(x: Activation, low: Fraction | None, high: Fraction | None) -> Activation:
+    """min(max(x, low), high); a bound that no code of the channel passes leaves no clamp."""
+    unit = Fraction(2) ** -x.tensor.frac
+    lines = []
+    for line, reach in zip(x.lines, reaches(x.tensor, x.axis), strict=True):
+        ends = sorted(line.scale * end * unit + line.offset for end in (reach.lo, reach.hi))
+        free = low is None or ends[0] >= low, high is None or ends[1] <= high
+        lines.append(line.clip(None if free[0] else low, None if free[1] else high))
+    return Activation(x.tensor, tuple(lines), x.axis)

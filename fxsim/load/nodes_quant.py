@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from fxsim import ops
 from fxsim.boundary import QUANT_ROUNDINGS, QuantEncoder, round_real
-from fxsim.formats import from_qonnx
-from fxsim.integers import Array, exact, subtract
+from fxsim.formats import Format, from_qonnx
+from fxsim.integers import Array, IntArray, exact, subtract
 from fxsim.load.affine import Activation, Channels, Constant, Line, RealInput, Symbol, channels, log2
 from fxsim.load.loader import Loader, handles
 from fxsim.load.onnx_file import FileNode
 from fxsim.load.rescale import rescale
 from fxsim.load.steps import BIPOLAR, StepFunction
+from fxsim.trace import maximum, minimum
 
 
 @dataclass(frozen=True)
@@ -28,22 +30,19 @@ class Quantizer:
 
     scale: Array
     zero: Array
-    bits: int
-    signed: bool
-    narrow: bool
-    rounding: str
+    lo: int
+    hi: int
+    rounding: str = "ROUND"
+    bipolar: bool = False
 
-    @property
-    def bipolar(self) -> bool:
-        return self.signed and self.bits == 1
-
-    @property
-    def lo(self) -> int:
-        return -(1 << (self.bits - 1)) + self.narrow if self.signed else 0
-
-    @property
-    def hi(self) -> int:
-        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1 - self.narrow
+    @classmethod
+    def of_bits(
+        cls, scale: Array, zero: Array, bits: int, signed: bool, narrow: bool, rounding: str
+    ) -> Quantizer:
+        """The code range of QONNX's Quant."""
+        lo = -(1 << (bits - 1)) + narrow if signed else 0
+        hi = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1 - narrow
+        return cls(scale, zero, lo, hi, rounding, signed and bits == 1)
 
 
 @handles("Quant", "IntQuant", "BipolarQuant")
@@ -67,7 +66,7 @@ def quantizer(loader: Loader, node: FileNode, operands: list[Any]) -> Quantizer:
     if not np.all(np.isfinite(scale)) or not np.all(scale > 0):
         raise loader.error(node, "has a scale that is not positive and finite", "retrain or export it again")
     if node.op == "BipolarQuant":
-        return Quantizer(scale, np.zeros((), np.float32), 1, True, False, "ROUND")
+        return Quantizer.of_bits(scale, np.zeros((), np.float32), 1, True, False, "ROUND")
     zero = parameter(loader, node, operands[2], "zero point")
     width = parameter(loader, node, operands[3], "bit width")
     if np.any(width != width.ravel()[0]):
@@ -82,7 +81,7 @@ def quantizer(loader: Loader, node: FileNode, operands: list[Any]) -> Quantizer:
         raise loader.error(
             node, f"has the rounding mode {rounding!r}", f"use one of {', '.join(QUANT_ROUNDINGS)}"
         )
-    return Quantizer(
+    return Quantizer.of_bits(
         scale, zero, int(bits), bool(node.get("signed", 1)), bool(node.get("narrow", 0)), rounding
     )
 
@@ -150,21 +149,21 @@ def codes(loader: Loader, node: FileNode, x: Activation, q: Quantizer) -> Activa
         else None
     )
     if power is not None and x.identity and not q.bipolar:
-        try:
-            fmt = from_qonnx(
-                q.bits, signed=q.signed, narrow=q.narrow, rounding_mode=q.rounding, scale=scale.values[0]
-            )
-        except ValueError:  # CEIL, UP and unsigned narrow have no format; the steps below are exact for them
-            pass
-        else:
-            with loader.builder.block(
-                "quantize", loader.block_name(node), [x.tensor], {"format": fmt}
-            ) as outputs:
-                outputs.append(x.tensor.cast(fmt))
+        fmt = enclosing(q, scale.values[0])
+        if fmt is not None:
+            exact_range = (fmt.lo, fmt.hi) == (q.lo, q.hi)
+            params = {"format": fmt} | ({} if exact_range else {"low": q.lo, "high": q.hi})
+            with loader.builder.block("quantize", loader.block_name(node), [x.tensor], params) as outputs:
+                y = x.tensor.cast(fmt)
+                for join, end in ((maximum, q.lo), (minimum, q.hi)) if not exact_range else ():
+                    y = join(y, loader.builder.apply(ops.Const(IntArray(np.array(end)), y.frac)))
+                outputs.append(y)
             return Activation(outputs[0])
     if q.hi - q.lo >= 1 << 16:
         raise loader.error(
-            node, f"has {q.bits} bits behind a float scale", "use at most 16 bits, or a power-of-two scale"
+            node,
+            f"has {(q.hi - q.lo).bit_length()} bits behind a float scale",
+            "use at most 16 bits, or a power-of-two scale",
         )
     steps = x.map(lambda line, s, z: line.then(1 / s, z), scale, zero)
     axis = steps.axis if steps.axis is not None else 0 if x.shape else None
@@ -174,6 +173,19 @@ def codes(loader: Loader, node: FileNode, x: Activation, q: Quantizer) -> Activa
         loader.builder, loader.block_name(node), x.tensor, functions, axis, power or 0, loader.rescale
     )
     return Activation(tensor) if power is not None else dequantized(Activation(tensor), scale, zero)
+
+
+def enclosing(q: Quantizer, scale: Fraction) -> Format | None:
+    """The narrowest saturating format that holds lo..hi, None for CEIL and UP, by which no format rounds."""
+    signed = q.lo < 0
+    bits = max(q.hi.bit_length() if q.hi > 0 else 0, (-1 - q.lo).bit_length() if signed else 0) + signed
+    narrow = signed and bits > 1 and q.lo == 1 - (1 << (bits - 1))
+    try:
+        return from_qonnx(
+            max(bits, 1 + signed), signed=signed, narrow=narrow, rounding_mode=q.rounding, scale=scale
+        )
+    except ValueError:
+        return None
 
 
 def step_function(line: Line, q: Quantizer, frac: int) -> StepFunction:

@@ -12,6 +12,8 @@ from fxsim.load.affine import Activation, Constant, RealInput, Symbol
 from fxsim.load.loader import Loader, handles, static
 from fxsim.load.onnx_file import FileNode, evaluate
 
+FLOATS = (1, 11)  # TensorProto's numbers of float32 and float64
+
 
 @handles("Constant")
 def constant(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
@@ -28,6 +30,17 @@ def identity(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     """The operand itself; Dropout does nothing at inference."""
     out: Symbol = operands[0]
     return out
+
+
+@handles("Cast")
+def cast(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
+    """To float32 or float64, where a tensor keeps its exact reals."""
+    to = int(node.get("to", 0))
+    if to not in FLOATS:
+        raise loader.error(
+            node, f"casts to type {to}", "cast activations to float (1) only, and quantize with a Quant node"
+        )
+    return loader.activation(node, operands[0])
 
 
 @handles("Shape")

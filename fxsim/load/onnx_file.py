@@ -13,7 +13,14 @@ from fxsim.integers import Array
 
 OLDEST_OPSET = 9  # BatchNormalization, Clip and Reshape mean something else before
 DEFAULT_DOMAIN = ("", "ai.onnx")
+LINEAR_DOMAINS = (*DEFAULT_DOMAIN, "com.microsoft")  # QuantizeLinear and DequantizeLinear
 QUANT_DOMAINS = ("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general")
+
+# TensorProto's numbers of the types that a quantizer may have: (bits, signed).
+INTEGER_TYPES = {
+    2: (8, False), 3: (8, True), 4: (16, False), 5: (16, True),
+    21: (4, False), 22: (4, True), 25: (2, False), 26: (2, True),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,15 @@ class FileNode:
 
 @dataclass(frozen=True)
 class FileInput:
-    """A real-valued input; `shape` has the batch axis first (1 where the file leaves it open)."""
+    """An input; `shape` has the batch axis first (1 where the file leaves it open).
+
+    `bits` is 0 for real values, else the width of the file's integer type.
+    """
 
     name: str
     shape: tuple[int, ...]
+    bits: int = 0
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,12 @@ def read(path: Path) -> Model:
     dynamic beyond the batch axis.
     """
     onnx = require_onnx(f"reading {path.name}")
+    size = path.stat().st_size
+    if size >= 1 << 31:
+        raise ValueError(
+            f"{path} must be smaller than 2 GB, as every ONNX file is, not {size} bytes; it is damaged, or "
+            "save the model with external data"
+        )
     try:
         proto = onnx.load(str(path), load_external_data=False)
     except Exception as e:  # protobuf's error classes differ between its implementations
@@ -123,6 +141,11 @@ def _constant(tensor: Any, path: Path, onnx: Any) -> Array:
     """An initializer as an array; external data lies beside the model."""
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         place = next((e.value for e in tensor.external_data if e.key == "location"), "?")
+        if not (path.parent / place).resolve().is_relative_to(path.parent.resolve()):
+            raise ValueError(
+                f"initializer {tensor.name!r} of {path.name} must lie in the model's folder, not at "
+                f"{place!r}: move the file there, or save the model as one file"
+            )
         if not (path.parent / place).is_file():
             raise ValueError(
                 f"initializer {tensor.name!r} of {path.name} lies in the file {place!r}, which is missing; "
@@ -168,7 +191,7 @@ def _input(value: Any) -> FileInput:
                 )
             size = 1
         dims.append(int(size))
-    return FileInput(value.name, tuple(dims))
+    return FileInput(value.name, tuple(dims), *INTEGER_TYPES.get(int(kind.elem_type), (0, False)))
 
 
 def _check_order(path: Path, nodes: tuple[FileNode, ...], known: set[str], outputs: tuple[str, ...]) -> None:

@@ -46,6 +46,7 @@ def write(
     output: str = "y",
     opset: int | None = 20,
     name: str = "m.onnx",
+    dtype: int = TensorProto.FLOAT,
 ) -> Path:
     """A model file with the input x (float32 of `shape`, batch first) and one output."""
     initializers = [
@@ -55,7 +56,7 @@ def write(
     graph = helper.make_graph(
         nodes,
         "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(shape))],
+        [helper.make_tensor_value_info("x", dtype, list(shape))],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
         initializers,
     )
