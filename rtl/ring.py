@@ -114,7 +114,7 @@ class Ring:
         ended = w.wire("slot__ended", w.bitwise("and", present, ends))
         room = w.wire("result__room", w.bitwise("or", w.invert(full), ready))
         advance = w.drive("advance", w.bitwise("or", w.invert(ended), room))
-        # Behind an empty slot, or one whose problem leaves, the entry takes what the payload has, valid or not.
+        # Behind an empty slot, or one whose problem leaves, the entry takes the payload, valid or not.
         free = w.wire("slot__free", w.bitwise("or", w.invert(present), ends))
         taking = w.drive("i__ready", w.bitwise("and", advance, free))
         take = w.wire("slot__take", w.bitwise("and", taking, offered))
