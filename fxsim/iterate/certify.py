@@ -16,7 +16,7 @@ from fxsim.iterate.certificate import THEOREMS, Certificate
 from fxsim.iterate.corners import check_start, corner
 from fxsim.iterate.ends import Ends
 from fxsim.iterate.norms import block_norms, perron_weights, resolvent_above, small_gain
-from fxsim.iterate.step_slopes import (
+from fxsim.iterate.slopes.step import (
     StepSlopes,
     component_fracs,
     component_roundings,

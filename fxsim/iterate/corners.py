@@ -11,7 +11,7 @@ import numpy as np
 from fxsim.formats import Format, Overflow
 from fxsim.graph import Node, Value
 from fxsim.integers import Array, to_object
-from fxsim.iterate.step_slopes import state_targets
+from fxsim.iterate.slopes.step import state_targets
 from fxsim.types import TensorType
 
 if TYPE_CHECKING:

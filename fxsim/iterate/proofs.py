@@ -19,9 +19,9 @@ from fxsim.formats import Rounding
 from fxsim.graph import Input, Node, Op, Value
 from fxsim.integers import Array, IntArray, exact, shift_left, to_object
 from fxsim.iterate.norms import inverse_above, positive_definite
-from fxsim.iterate.scaled import Scaled
 from fxsim.iterate.slopes import slopes
-from fxsim.iterate.step_slopes import (
+from fxsim.iterate.slopes.scaled import Scaled
+from fxsim.iterate.slopes.step import (
     StepSlopes,
     component_roundings,
     innermost,

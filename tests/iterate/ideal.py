@@ -6,7 +6,7 @@ import numpy as np
 
 from fxsim import ops
 from fxsim.graph import Interpreter
-from fxsim.iterate.slope_lossy import overflows
+from fxsim.iterate.slopes.lossy import overflows
 from fxsim.ops.lookup import count_levels
 from fxsim.ops.lossy import _shifted, cast_range
 from fxsim.ops.lossy import _sum as _sum_ranges

@@ -24,7 +24,7 @@ from fxsim.iterate import (
     unit,
 )
 from fxsim.iterate.certify import certify, require
-from fxsim.iterate.step_slopes import step_slopes
+from fxsim.iterate.slopes.step import step_slopes
 from fxsim.layers import functions
 from fxsim.layers.softmax import Softmax
 from fxsim.trace import concat

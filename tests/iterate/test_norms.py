@@ -6,7 +6,8 @@ from math import lcm
 import numpy as np
 import pytest
 
-from fxsim.iterate import norms, rational
+from fxsim.iterate import norms
+from fxsim.iterate.references import rational
 
 
 def test_root_above_is_tight_and_above():

@@ -22,7 +22,7 @@ from fxsim.iterate import (
 from fxsim.iterate.certify import certify, require
 from fxsim.iterate.norms import inverse_above
 from fxsim.iterate.proofs import Descent, IntegerEnergy, SymmetricRelaxation
-from fxsim.iterate.step_slopes import step_slopes
+from fxsim.iterate.slopes.step import step_slopes
 from fxsim.trace import maximum, minimum, select
 
 STATE = SQ(9, 0, overflow="SAT")

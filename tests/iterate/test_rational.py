@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fxsim.iterate.rational import fractions, solve
+from fxsim.iterate.references.rational import fractions, solve
 
 
 def eliminated(a, b):

@@ -3,14 +3,14 @@
 from fractions import Fraction
 from itertools import pairwise
 
-import figures_zoo1
+import linear_figures
 import numpy as np
 import pytest
 
 from fxsim import SQ
 from fxsim.iterate import assign, count, delta, unit
-from fxsim.iterate.graphs import laplacian, numgrid
-from fxsim.iterate.rational import fractions
+from fxsim.iterate.references.graphs import laplacian, numgrid
+from fxsim.iterate.references.rational import fractions
 from fxsim.iterate.refine import contraction, refine
 from fxsim.iterate.zoo.affine import affine, cgs, reference
 from fxsim.iterate.zoo.linear import poisson
@@ -23,7 +23,7 @@ MEASURED = (9e-1, 8e-3, 1.2e-4, 1.3e-6, 1.9e-8, 2.9e-10, 4.6e-12)
     "update, stop", [(assign("RND"), count(10)), (assign("TRN"), count(10)), (None, None)]
 )
 def test_nine_bits_give_any_precision(update, stop, rng):
-    g = figures_zoo1.graph(rng, 16, 6)
+    g = linear_figures.graph(rng, 16, 6)
     u = cgs(g, 6, frac=7, b=SQ(1, 7), update=update, stop=stop)
     assert u.formats[0].width == 9
     b = rng.integers(-(1 << 60), 1 << 60, (20, 16))
@@ -55,7 +55,7 @@ def test_until_a_tolerance():
 
 
 def test_heads_and_a_stop_by_change(rng):
-    g = np.stack([figures_zoo1.graph(rng, 5, 6) for _ in range(2)])
+    g = np.stack([linear_figures.graph(rng, 5, 6) for _ in range(2)])
     u = cgs(g, 6, frac=9, b=SQ(1, 9), gamma=Fraction(3, 4), update=assign("RND"), stop=delta(3))
     b = rng.integers(-1000, 1000, (4, 2, 5))
     found = refine(u, b.reshape(4, 10), 10, rounds=8)
@@ -67,7 +67,7 @@ def test_heads_and_a_stop_by_change(rng):
 
 def test_poisson_with_coarse_units():
     grid = numgrid("S", 7)
-    b = figures_zoo1.square_loads(3, 25, 0, 20)
+    b = linear_figures.square_loads(3, 25, 0, 20)
     exact = fractions(b, 20)
     u = poisson(grid, Fraction(3, 2), frac=7, b=SQ(1, 7))
     found = refine(u, b, 20, rounds=20, tolerance=Fraction(1, 10**12))

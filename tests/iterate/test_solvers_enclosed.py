@@ -2,13 +2,13 @@
 
 from fractions import Fraction
 
-import figures_zoo1
+import linear_figures
 import numpy as np
 
 from fxsim import SQ
 from fxsim.iterate import enclosure
-from fxsim.iterate.graphs import laplacian, numgrid
-from fxsim.iterate.rational import fractions, solve
+from fxsim.iterate.references.graphs import laplacian, numgrid
+from fxsim.iterate.references.rational import fractions, solve
 from fxsim.iterate.zoo import cgs, jacobi, pagerank, value, value_iteration
 from fxsim.iterate.zoo.affine import reference
 from fxsim.iterate.zoo.linear import reference as solution
@@ -38,7 +38,7 @@ def bounds(unit, **problems):
 
 def test_graph_solver(rng):
     for gamma in (Fraction(1, 2), Fraction(15, 16)):
-        g = figures_zoo1.graph(rng, 12)
+        g = linear_figures.graph(rng, 12)
         b = rng.integers(-1024, 1025, (20, 12))
         lo, hi = bounds(enclosed(cgs(g, 8, gamma=gamma)), b=b)
         exact = reference(fractions(g, 8), b, gamma)
@@ -69,7 +69,7 @@ def test_values(rng):
 def test_ranks():
     """Width below 2 n / (1 - d) LSB in the 1-norm."""
     for seed in range(2):
-        links = figures_zoo1.web(seed=seed)
+        links = linear_figures.web(seed=seed)
         teleport = np.full((1, 64), (1 << 20) // 8 // 64)
         lo, hi = bounds(enclosed(pagerank(links), start=(0, (1 << 20) - 1)), teleport=teleport)
         exact = value.reference(fractions(value.link_weights(links, 12), 12), Fraction(7, 8), teleport)

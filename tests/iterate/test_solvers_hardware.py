@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-import figures_zoo1
+import linear_figures
 import numpy as np
 import pytest
 
@@ -15,7 +15,7 @@ import hls
 import rtl
 from fxsim import SQ
 from fxsim.iterate import Unit, assign, cycle, red_black, residual, sequential, unchanged, zoo
-from fxsim.iterate.graphs import karate_club, neighbours, numgrid
+from fxsim.iterate.references.graphs import karate_club, neighbours, numgrid
 
 COUNT = 100
 DENSE = [[10, 3, -4], [3, 9, 2], [-4, 2, 11]]
@@ -23,7 +23,7 @@ DENSE = [[10, 3, -4], [3, 9, 2], [-4, 2, 11]]
 
 def graphs(heads: int, nodes: int) -> np.ndarray:
     rng = np.random.default_rng(heads)
-    return np.stack([figures_zoo1.graph(rng, nodes, 6) for _ in range(heads)])
+    return np.stack([linear_figures.graph(rng, nodes, 6) for _ in range(heads)])
 
 
 def chances() -> np.ndarray:

@@ -6,14 +6,14 @@ steps.
 
 from fractions import Fraction
 
-import figures_zoo1
+import linear_figures
 import numpy as np
 import plain_updates
 import pytest
 
 from fxsim import SQ
 from fxsim.iterate import assign, increment_trunc, red_black, sequential, unit
-from fxsim.iterate.rational import solve
+from fxsim.iterate.references.rational import solve
 from fxsim.iterate.zoo.affine import affine
 from fxsim.iterate.zoo.linear import sor
 
@@ -347,7 +347,7 @@ def test_tables_with_an_error(eps, cycling, rng):
 
 # 200 of 200 rested in at most 256 steps, of other objectives.
 def test_descent_of_objectives_that_are_not_convex():
-    stopped, steps = figures_zoo1.nonconvex_descent(100)
+    stopped, steps = linear_figures.nonconvex_descent(100)
     assert stopped == 100 and steps < 600
 
 

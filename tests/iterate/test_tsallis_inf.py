@@ -2,12 +2,12 @@
 
 from fractions import Fraction
 
-import figures_zoo1
+import linear_figures
 import numpy as np
 import pytest
 
 from fxsim import SQ
-from fxsim.iterate.graphs import numgrid
+from fxsim.iterate.references.graphs import numgrid
 from fxsim.iterate.tsallis_inf import TsallisInf
 from fxsim.iterate.zoo.linear import poisson
 
@@ -56,7 +56,7 @@ def test_errors():
 
 def test_units_report_and_the_learner_finds_their_best_omega():
     omegas = [Fraction(w) for w in ("1", "5/4", "3/2", "25/16", "7/4", "15/8")]
-    b = figures_zoo1.square_loads(300, 36, 9, 14)
+    b = linear_figures.square_loads(300, 36, 9, 14)
     steps = {}
     for w in omegas:
         s = poisson(numgrid("S", 8), w, frac=14, b=SQ(2, 14)).solve_raw(b=b)
@@ -73,6 +73,6 @@ def test_units_report_and_the_learner_finds_their_best_omega():
 
 
 def test_shifted_laplacians_of_float64():
-    learned, fixed, learner = figures_zoo1.learned_omega(250, side=6)
+    learned, fixed, learner = linear_figures.learned_omega(250, side=6)
     assert learned[-80:].mean() < learned[:80].mean() < fixed[1.0]
     assert 1.3 < learner.best < 1.8

@@ -2,15 +2,15 @@
 
 from fractions import Fraction
 
-import figures_zoo1
+import linear_figures
 import numpy as np
 import plain_updates
 import pytest
 
 from fxsim import SQ
 from fxsim.iterate import assign, increment_trunc, red_black, sequential
-from fxsim.iterate.graphs import by_degree, edges_of, karate_club, neighbours
-from fxsim.iterate.rational import fractions
+from fxsim.iterate.references.graphs import by_degree, edges_of, karate_club, neighbours
+from fxsim.iterate.references.rational import fractions
 from fxsim.iterate.zoo import example
 from fxsim.iterate.zoo.affine import affine, cgs, reference
 
@@ -62,7 +62,7 @@ def test_units_do_what_the_plain_model_does(rng):
 
 
 def test_heads_are_systems_of_their_own(rng):
-    graphs = np.stack([figures_zoo1.graph(rng, 6, 6) for _ in range(3)])
+    graphs = np.stack([linear_figures.graph(rng, 6, 6) for _ in range(3)])
     b = rng.integers(-1024, 1024, (9, 3, 6))
     whole = cgs(graphs, 6)
     together = whole.solve_raw(b=b)
@@ -90,7 +90,7 @@ def test_relu_keeps_the_bound(rng):
 
 @pytest.mark.parametrize("gamma, most", [("1/2", 14), ("7/8", 32), ("15/16", 36)])
 def test_measured_figures(gamma, most):
-    r = figures_zoo1.cgs(40, gamma)
+    r = linear_figures.cgs(40, gamma)
     L = Fraction(gamma)
     assert r.cycles <= 3  # 0, 1 and 1 of 200 were measured
     assert r.error <= Fraction(1, 2) / (1 - L)

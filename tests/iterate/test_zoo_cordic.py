@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fxsim.iterate import elementary
+from fxsim.iterate.references import elementary
 from fxsim.iterate.zoo import cordic
 
 MAKERS = {

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from fxsim import SQ
-from fxsim.iterate import count, cycle, increment_trunc, rational, unchanged
+from fxsim.iterate import count, cycle, increment_trunc, unchanged
 from fxsim.iterate.counted import sweeps as counted_sweeps
+from fxsim.iterate.references import rational
 from fxsim.iterate.zoo import equilibrium
 
 ORBIT = np.array([[-3, -5], [5, -3]]) / 8

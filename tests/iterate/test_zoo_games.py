@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fxsim import SQ
-from fxsim.iterate import count, increment_trunc, rational, two_step, unchanged, unit
+from fxsim.iterate import count, increment_trunc, two_step, unchanged, unit
+from fxsim.iterate.references import rational
 from fxsim.iterate.zoo import games
 
 B = Fraction(410, 4096)  # 0.1 on a grid

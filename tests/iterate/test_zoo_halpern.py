@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from fxsim import SQ
-from fxsim.iterate import anchor, assign, count, cycle, rational, unchanged, unit
+from fxsim.iterate import anchor, assign, count, cycle, unchanged, unit
+from fxsim.iterate.references import rational
 from fxsim.iterate.zoo.halpern import (
     averaging,
     best_steps,

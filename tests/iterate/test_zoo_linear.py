@@ -2,14 +2,14 @@
 
 from fractions import Fraction
 
-import figures_zoo1
+import linear_figures
 import numpy as np
 import pytest
 
 from fxsim import SQ
 from fxsim.iterate import assign, parallel, red_black, residual, sequential
-from fxsim.iterate.graphs import checkerboard, colors, five_points, laplacian, numgrid
-from fxsim.iterate.rational import fractions
+from fxsim.iterate.references.graphs import checkerboard, colors, five_points, laplacian, numgrid
+from fxsim.iterate.references.rational import fractions
 from fxsim.iterate.zoo import example
 from fxsim.iterate.zoo.linear import effective_omega, gauss_seidel, jacobi, poisson, reference, sor
 from fxsim.ops import MatMul
@@ -113,17 +113,17 @@ def test_grids():
 # Of 12 right-hand sides each all came to rest, with errors of at most 7.8, 8.1, 2.9, 2.0 and 2.0 LSB.
 @pytest.mark.parametrize("omega, sweeps", [("1", 48), ("5/4", 31), ("3/2", 18), ("7/4", 32), ("15/8", 58)])
 def test_truncated_over_relaxation_comes_to_rest_and_nearest_does_not(omega, sweeps):
-    bound = figures_zoo1.sor_bound(laplacian(numgrid("S", 8)), omega)
+    bound = linear_figures.sor_bound(laplacian(numgrid("S", 8)), omega)
     assert abs(bound - Fraction("13.724") / Fraction(omega)) < Fraction(1, 1000)
-    truncated = figures_zoo1.sor_square(12, omega, "INC")
+    truncated = linear_figures.sor_square(12, omega, "INC")
     assert truncated.stopped == 12 and truncated.error < bound
     assert abs(truncated.sweeps - sweeps) <= 2
-    nearest = figures_zoo1.sor_square(6, omega, "RND", cap=250)
+    nearest = linear_figures.sor_square(6, omega, "RND", cap=250)
     assert nearest.stopped == (6 if omega == "1" else 0)
 
 
 def test_the_unit_is_the_system_of_the_figures():
-    b = figures_zoo1.square_loads(4, 36, 1, 14)
+    b = linear_figures.square_loads(4, 36, 1, 14)
     for omega in (1, Fraction(7, 4)):
         for update, stops in ((None, True), (assign("RND"), omega == 1)):
             u = poisson(numgrid("S", 8), omega, frac=14, b=SQ(2, 14), schedule=sequential(), update=update,
@@ -134,15 +134,15 @@ def test_the_unit_is_the_system_of_the_figures():
 
 @pytest.mark.parametrize("ties", ["up", "keep"])
 def test_rounded_coordinate_descent_comes_to_rest(ties):
-    assert figures_zoo1.coordinate_descent(100, ties) == 100
+    assert linear_figures.coordinate_descent(100, ties) == 100
 
 
 def test_jacobi_on_the_square_is_enclosed():
-    valid, width, bound = figures_zoo1.enclosed_square(10)
+    valid, width, bound = linear_figures.enclosed_square(10)
     assert valid and width <= 16 and abs(bound - Fraction("27.448")) < Fraction(1, 1000)
-    assert 0 < figures_zoo1.nearest_jacobi_square(100) <= 20  # 8 were measured
+    assert 0 < linear_figures.nearest_jacobi_square(100) <= 20  # 8 were measured
     A = laplacian(numgrid("S", 5))
-    b = figures_zoo1.square_loads(20, 9, 5)
+    b = linear_figures.square_loads(20, 9, 5)
     limits = []
     form = SQ(4, 10, overflow="SAT")
     for rounding, start in (("TRN", form.lo), ("CEIL", form.hi)):
@@ -160,7 +160,7 @@ def test_sweeps_of_the_ten_by_ten_square():
     A = laplacian(numgrid("S", 12))
     b = np.random.default_rng(0).normal(size=100)
     wanted = {1: 201, 1.2: 132, 1.4: 80, 1.5: 57, 1.5625: 38, 1.6: 41, 1.75: 67, 1.8: 86, 1.9: 178, None: 403}
-    assert {w: figures_zoo1.sweeps_of_sor(A, b, w) for w in wanted} == wanted
+    assert {w: linear_figures.sweeps_of_sor(A, b, w) for w in wanted} == wanted
     radius = max(abs(np.linalg.eigvalsh(np.eye(100) - A / 4)))
     assert abs(radius - 0.95949) < 5e-6
     assert abs(1 + (radius / (1 + np.sqrt(1 - radius**2))) ** 2 - 1.5604) < 5e-5
@@ -170,7 +170,7 @@ def test_loads_on_a_membrane():
     e = example("linear")
     s = e.solve()
     assert set(s.status) == {"fixed"} and len(s.raw) == 8
-    bound = figures_zoo1.sor_bound(laplacian(numgrid("S", 8)), Fraction(3, 2))
+    bound = linear_figures.sor_bound(laplacian(numgrid("S", 8)), Fraction(3, 2))
     c = e.unit.certify()
     assert c.terminates_by == "energy" and bound <= max(c.radius_ulps) < bound * Fraction(10001, 10000)
     assert e.errors(s).max() < bound / 1024
@@ -179,10 +179,10 @@ def test_loads_on_a_membrane():
 
 def test_ten_by_ten_with_the_hardware_s_omega():
     grid = numgrid("S", 12)
-    b = figures_zoo1.square_loads(3, 100, 8)
+    b = linear_figures.square_loads(3, 100, 8)
     s = poisson(grid, Fraction(25, 16), frac=10, b=SQ(2, 10)).solve_raw(b=b, certified=False)
     assert set(s.status) == {"fixed"} and s.steps.max() <= 40
-    assert figures_zoo1.worst_error(laplacian(grid), b, s.raw) < figures_zoo1.sor_bound(
+    assert linear_figures.worst_error(laplacian(grid), b, s.raw) < linear_figures.sor_bound(
         laplacian(grid), Fraction(25, 16)
     )
 
@@ -222,7 +222,7 @@ def test_which_units_are_certified():
 # .9495 a row was expected; 46 LSB after 100 rows and 0 after 300 were measured.
 def test_kaczmarz_to_nearest():
     for seed in range(8):
-        rate, early, late = figures_zoo1.kaczmarz(seed)
+        rate, early, late = linear_figures.kaczmarz(seed)
         assert 0.93 < rate < 0.98
         assert early < 500 and late <= 1
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fxsim.iterate import rational
+from fxsim.iterate.references import rational
 from fxsim.iterate.softmax import softmax_exact
 from fxsim.iterate.updates import assign
 from fxsim.iterate.zoo.mirror_prox import (

@@ -2,14 +2,14 @@
 
 from fractions import Fraction
 
-import figures_zoo1
+import linear_figures
 import numpy as np
 import pytest
 
 from fxsim import SQ
 from fxsim.iterate import assign, cycle, red_black, sequential, unchanged
-from fxsim.iterate.graphs import karate_club, neighbours
-from fxsim.iterate.rational import fractions
+from fxsim.iterate.references.graphs import karate_club, neighbours
+from fxsim.iterate.references.rational import fractions
 from fxsim.iterate.zoo import example
 from fxsim.iterate.zoo.value import (
     grid_world,
@@ -107,7 +107,7 @@ def test_policies(rng):
 # Of 60 graphs each: no cycle, errors 4.68, 3.00, .99, widths 19, 14, 2, sweeps 117, 92, 20 were measured.
 @pytest.mark.parametrize("gamma, most", [("29/32", 130), ("7/8", 100), ("1/2", 22)])
 def test_measured_values(gamma, most):
-    r = figures_zoo1.gvi(8, gamma)
+    r = linear_figures.gvi(8, gamma)
     L = Fraction(gamma)
     assert r.cycles == 0 and r.error <= Fraction(1, 2) / (1 - L)
     assert r.valid and r.width < 2 / (1 - L) and max(r.sweeps, r.corner_sweeps) <= most
@@ -117,7 +117,7 @@ def test_measured_values(gamma, most):
 def test_measured_ranks():
     teleport = np.full(64, (1 << 20) // 8 // 64)
     for seed in range(3):
-        links = figures_zoo1.web(seed=seed)
+        links = linear_figures.web(seed=seed)
         exact = reference(fractions(link_weights(links, 12), 12), Fraction(7, 8), teleport[None])[0]
         stop = (unchanged(), cycle())
         s = pagerank(links, update=assign("RND"), stop=stop, start=(1 << 20) // 64).solve_raw(

@@ -200,7 +200,7 @@ MUTANTS = (
     ),
     Mutant(
         "increment_rounded_down", "fxsim/iterate/updates.py",
-        "return _rounded(t, frac, Rounding.TRN_ZERO)", "return _rounded(t, frac, Rounding.TRN)",
+        "select(_floor(target, fmt.frac) < old, carry, 0)", "select(_floor(target, fmt.frac) < old, 0, 0)",
         UNIT, "increments below one LSB move the state down, and loops cycle",
     ),
     Mutant(

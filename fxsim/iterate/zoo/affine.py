@@ -11,9 +11,9 @@ import numpy as np
 from fxsim.constants import to_raw
 from fxsim.formats import SQ, Format
 from fxsim.integers import Array, exact
-from fxsim.iterate import rational
 from fxsim.iterate.example import Example
-from fxsim.iterate.graphs import karate_club, neighbours
+from fxsim.iterate.references import rational
+from fxsim.iterate.references.graphs import karate_club, neighbours
 from fxsim.iterate.unit import Unit, unit
 from fxsim.trace import Tensor, concat
 
@@ -51,7 +51,7 @@ def cgs(
     """The Convergent Graph Solver (Park, Choi and Park 2021): x_m <- gamma A_m x_m + b_m for every head m.
 
     A_raw    integers of `coefficient_frac` bits, not negative, rows summing to at most 1 (as `by_degree` of
-             `fxsim.iterate.graphs` makes them): (n, n), or (heads, n, n)
+             `fxsim.iterate.references.graphs` makes them): (n, n), or (heads, n, n)
     gamma    in 0..1, the contraction; order-preserving, so floor and ceil enclose the fixed point (T5)
     heads    one A for so many heads with a `b` each; None: as many as A_raw has, or a state without that axis
     the rest as of `affine`; b is SQ(2, frac) by default

@@ -25,9 +25,9 @@ import numpy as np
 from fxsim.formats import SQ, UQ, Format
 from fxsim.graph import Graph
 from fxsim.integers import Array, IntArray, exact, shift_left
-from fxsim.iterate.elementary import BITS, arctangent, artanh, rotated
 from fxsim.iterate.ends import ends
 from fxsim.iterate.example import Example
+from fxsim.iterate.references.elementary import BITS, arctangent, artanh, rotated
 from fxsim.iterate.stops import count
 from fxsim.iterate.unit import Unit, unit
 from fxsim.iterate.updates import assign

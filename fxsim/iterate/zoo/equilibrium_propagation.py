@@ -11,10 +11,10 @@ from fxsim import data
 from fxsim.constants import to_raw
 from fxsim.formats import UQ, Format, Overflow
 from fxsim.integers import Array, exact
-from fxsim.iterate import rational
 from fxsim.iterate.example import Exact, Example
 from fxsim.iterate.norms import positive_definite
 from fxsim.iterate.proofs import Descent
+from fxsim.iterate.references import rational
 from fxsim.iterate.unit import Unit, unit
 from fxsim.trace import Tensor, concat, maximum, minimum
 

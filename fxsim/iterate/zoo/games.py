@@ -22,11 +22,11 @@ import numpy as np
 from fxsim.constants import to_raw
 from fxsim.formats import SQ, Format
 from fxsim.integers import Array, exact, shift_left, to_object
-from fxsim.iterate import rational
 from fxsim.iterate.counted import counted
 from fxsim.iterate.ends import ends
 from fxsim.iterate.example import Example
 from fxsim.iterate.norms import block_norms, positive_definite, root_above, two_norm
+from fxsim.iterate.references import rational
 from fxsim.iterate.unit import Unit, unit
 from fxsim.iterate.updates import assign
 from fxsim.trace import Tensor

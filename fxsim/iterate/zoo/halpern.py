@@ -21,12 +21,12 @@ import numpy as np
 
 from fxsim.formats import SQ, Format
 from fxsim.integers import Array, exact
-from fxsim.iterate import rational
-from fxsim.iterate.elementary import arctangent, rotated
 from fxsim.iterate.ends import ends
 from fxsim.iterate.example import Example
 from fxsim.iterate.loop import Step
 from fxsim.iterate.norms import root_above
+from fxsim.iterate.references import rational
+from fxsim.iterate.references.elementary import arctangent, rotated
 from fxsim.iterate.stops import count, cycle, unchanged
 from fxsim.iterate.theorems import steps_to
 from fxsim.iterate.unit import Unit, unit

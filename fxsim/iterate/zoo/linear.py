@@ -11,10 +11,10 @@ import numpy as np
 from fxsim.constants import to_raw
 from fxsim.formats import SQ, Format
 from fxsim.integers import Array, IntArray
-from fxsim.iterate import rational
 from fxsim.iterate.example import Example
-from fxsim.iterate.graphs import checkerboard, laplacian, numgrid
 from fxsim.iterate.proofs import DIRECTED, SymmetricRelaxation
+from fxsim.iterate.references import rational
+from fxsim.iterate.references.graphs import checkerboard, laplacian, numgrid
 from fxsim.iterate.schedules import Schedule, parallel, red_black, sequential
 from fxsim.iterate.unit import Unit, unit
 from fxsim.iterate.updates import Assign, IncrementTrunc, Update

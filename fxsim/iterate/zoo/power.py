@@ -16,7 +16,7 @@ from fxsim.constants import to_raw
 from fxsim.formats import SQ
 from fxsim.integers import Array, exact
 from fxsim.iterate.example import Example
-from fxsim.iterate.graphs import karate_club, neighbours
+from fxsim.iterate.references.graphs import karate_club, neighbours
 from fxsim.iterate.stops import cycle, delta
 from fxsim.iterate.unit import Unit, unit
 from fxsim.iterate.updates import assign

@@ -20,9 +20,9 @@ from fxsim.constants import to_raw
 from fxsim.formats import SQ, UQ, Format
 from fxsim.graph import Graph
 from fxsim.integers import Array, exact
-from fxsim.iterate import rational
 from fxsim.iterate.ends import ends
 from fxsim.iterate.example import Example
+from fxsim.iterate.references import rational
 from fxsim.iterate.stops import count, unchanged
 from fxsim.iterate.unit import Unit, unit
 from fxsim.iterate.updates import assign

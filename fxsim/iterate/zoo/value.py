@@ -10,8 +10,8 @@ import numpy as np
 from fxsim.constants import to_raw
 from fxsim.formats import SQ, UQ, Format
 from fxsim.integers import Array, exact
-from fxsim.iterate import rational
 from fxsim.iterate.example import Example
+from fxsim.iterate.references import rational
 from fxsim.iterate.unit import Unit, unit
 from fxsim.iterate.zoo.affine import room
 from fxsim.trace import Tensor

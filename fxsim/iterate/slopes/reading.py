@@ -28,7 +28,7 @@ import numpy as np
 from fxsim import ops
 from fxsim.graph import Graph, Interpreter, Node, Op, Value
 from fxsim.integers import Array, exact, shift_left
-from fxsim.iterate.scaled import Scaled, exceeds, greater, lesser, where
+from fxsim.iterate.slopes.scaled import Scaled, exceeds, greater, lesser, where
 from fxsim.ops.wiring import Wiring
 from fxsim.types import TensorType
 
@@ -180,7 +180,7 @@ def slope_values(
     Raises ValueError for casts of state-dependent values that can wrap and for jumps, NotImplementedError
     naming the op for one without a rule.
     """
-    from fxsim.iterate import slope_blocks, slope_choice, slope_lossy  # noqa: F401  (rules enter)
+    from fxsim.iterate.slopes import blocks, choice, lossy  # noqa: F401  (rules enter)
 
     by_name = {node.name: node for node in graph.inputs}
     for name in states:

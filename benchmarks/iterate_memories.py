@@ -1,6 +1,6 @@
 """Figures of memories, mean field, equilibrium propagation and games: one line each, seeds fixed.
 
-    python benchmarks/iterate_zoo2.py [memory] [hopfield] [propagation] [mean-field] [games]
+    python benchmarks/iterate_memories.py [memory] [hopfield] [propagation] [mean-field] [games]
 
 Without names all of them; about two minutes on one core.
 """

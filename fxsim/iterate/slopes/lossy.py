@@ -9,8 +9,8 @@ from fxsim.casting import round_shift
 from fxsim.formats import Overflow, Rounding
 from fxsim.graph import Value
 from fxsim.integers import Array, exact, shift_left, subtract
-from fxsim.iterate.scaled import Scaled, greater, lesser, where
-from fxsim.iterate.slopes import Context, Slopes, chain, projection, slope_rules
+from fxsim.iterate.slopes.reading import Context, Slopes, chain, projection, slope_rules
+from fxsim.iterate.slopes.scaled import Scaled, greater, lesser, where
 from fxsim.ops.lookup import _channels
 from fxsim.ops.lossy import _shifted, _sum, cast_range
 from fxsim.ranges import ZERO_STRIDE, Range

@@ -9,7 +9,7 @@ import numpy as np
 from fxsim import ops
 from fxsim.graph import Node, Value
 from fxsim.integers import Array
-from fxsim.iterate.scaled import Scaled
+from fxsim.iterate.slopes.scaled import Scaled
 
 Form = dict[Node | None, Array]  # coefficient per value (None: the constant), object arrays of Fractions
 

@@ -8,8 +8,8 @@ from fractions import Fraction
 import numpy as np
 import plain_updates
 
-from fxsim.iterate import rational
-from fxsim.iterate.graphs import by_degree, laplacian, numgrid
+from fxsim.iterate.references import rational
+from fxsim.iterate.references.graphs import by_degree, laplacian, numgrid
 from fxsim.iterate.tsallis_inf import TsallisInf
 from fxsim.iterate.zoo.value import optimal_values
 

@@ -1,6 +1,6 @@
 """Figures of affine, linear and value units in full numbers: one line each, seeds fixed.
 
-    python benchmarks/iterate_zoo1.py [graphs] [relaxation] [sweeps] [omega] [refinement] [values] [ranks]
+    python benchmarks/iterate_linear.py [graphs] [relaxation] [sweeps] [omega] [refinement] [values] [ranks]
 
 Without names all of them; about two minutes on one core. The systems are those of tests/iterate, which run
 fewer of them. What was measured before stands in brackets; other random graphs were used there.
@@ -19,13 +19,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "iterate"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import figures_zoo1 as figures
+import linear_figures as figures
 import numpy as np
 
 from fxsim import SQ
 from fxsim.iterate import assign, count, cycle, unchanged
-from fxsim.iterate.graphs import laplacian, numgrid
-from fxsim.iterate.rational import fractions
+from fxsim.iterate.references.graphs import laplacian, numgrid
+from fxsim.iterate.references.rational import fractions
 from fxsim.iterate.refine import refine
 from fxsim.iterate.zoo.affine import cgs
 from fxsim.iterate.zoo.linear import poisson

@@ -13,8 +13,8 @@ from fxsim.formats import Rounding
 from fxsim.graph import Node
 from fxsim.integers import Array, exact, shift_left, to_object
 from fxsim.iterate.norms import two_norm, unit
-from fxsim.iterate.scaled import Scaled, exceeds, greater, lesser, where
-from fxsim.iterate.slopes import Slopes, _interval_matmul, slopes
+from fxsim.iterate.slopes.reading import Slopes, _interval_matmul, slopes
+from fxsim.iterate.slopes.scaled import Scaled, exceeds, greater, lesser, where
 from fxsim.iterate.updates import Anchor, Assign, Each, IncrementTrunc, Relax, TwoStep, Update
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Figures of arithmetic, equilibrium, game and non-expansive units, each beside the one that was expected.
 
-python benchmarks/iterate_zoo3.py [--only NAME ...] [--json]
+python benchmarks/iterate_arithmetic.py [--only NAME ...] [--json]
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from fxsim import SQ
-from fxsim.iterate import assign, count, increment_trunc, rational, unchanged, unit
+from fxsim.iterate import assign, count, increment_trunc, unchanged, unit
+from fxsim.iterate.references import rational
 from fxsim.iterate.zoo import cordic, equilibrium, games, newton
 from fxsim.iterate.zoo.goldschmidt import goldschmidt, goldschmidt_start
 from fxsim.iterate.zoo.halpern import best_steps, rotation, rounding

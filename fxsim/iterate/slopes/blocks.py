@@ -17,8 +17,8 @@ import numpy as np
 from fxsim.formats import Format
 from fxsim.graph import Block
 from fxsim.integers import exact
-from fxsim.iterate.scaled import Scaled, greater, lesser
-from fxsim.iterate.slopes import Context, Slopes, chain, slope_rules, value_range
+from fxsim.iterate.slopes.reading import Context, Slopes, chain, slope_rules, value_range
+from fxsim.iterate.slopes.scaled import Scaled, greater, lesser
 from fxsim.layers.facts import Facts
 from fxsim.layers.function_unit import FunctionUnit
 from fxsim.layers.leading_one import Exp2, Log2, Reciprocal, Reduced, Rsqrt

@@ -10,9 +10,9 @@ import numpy as np
 from fxsim import ops
 from fxsim.graph import Value
 from fxsim.integers import Array
-from fxsim.iterate.affine_form import meet
-from fxsim.iterate.scaled import exceeds, greater, lesser, where
-from fxsim.iterate.slopes import Context, Slopes, slope_rules, spread, spread_array, value_range
+from fxsim.iterate.slopes.affine_form import meet
+from fxsim.iterate.slopes.reading import Context, Slopes, slope_rules, spread, spread_array, value_range
+from fxsim.iterate.slopes.scaled import exceeds, greater, lesser, where
 
 
 @slope_rules.rule(ops.Max, ops.Min)

@@ -1,0 +1,1 @@
+"""Exact references for iterations: linear systems, elementary functions, standard graphs and grids."""
