@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from fxsim.integers import Array, subtract
+from fxsim import ops
+from fxsim.integers import Array, IntArray, subtract
 from fxsim.load.affine import Activation, Constant, RealInput, Symbol, as_fractions, channels
 from fxsim.load.loader import Loader, handles
+from fxsim.load.nodes_join import column
 from fxsim.load.nodes_quant import Quantizer, codes, host_codes
 from fxsim.load.onnx_file import INTEGER_TYPES, FileNode
+from fxsim.trace import maximum, minimum
 
 # NumPy names of the types of zero points: (bits, signed).
 TYPES = {f"{'' if signed else 'u'}int{bits}": (bits, signed) for bits, signed in INTEGER_TYPES.values()}
@@ -40,6 +42,7 @@ def quantize_linear(loader: Loader, node: FileNode, operands: list[Any]) -> Symb
         raise loader.error(node, "has no input", "connect its first input")
     shape = x.values.shape if isinstance(x, Constant) else (loader.batch, *x.shape)
     p = linear(loader, node, operands, shape)
+    unbatched(loader, node, x, p)
     lo, hi = code_range(loader, node, p)
     if isinstance(x, Constant):
         bits, signed = code_type(loader, node, p)
@@ -51,14 +54,28 @@ def quantized(
     loader: Loader, node: FileNode, x: Activation | RealInput, p: Linear, lo: int, hi: int
 ) -> Activation:
     """The codes lo..hi of an activation or of the host's input, as a tensor whose real value is the code."""
-    if np.any(p.zero != p.zero.ravel()[0]):
-        raise loader.error(
-            node, "has a zero point per channel on an activation", "use one zero point per tensor"
-        )
-    zero = int(p.zero.ravel()[0])
-    q = Quantizer(p.scale, np.zeros((), np.float32), lo - zero, hi - zero)
+    zeros = channels(p.zero, x.shape)
+    least, most = int(min(zeros.values)), int(max(zeros.values))
+    q = Quantizer(p.scale, np.zeros((), np.float32), lo - most, hi - least)
     y = host_codes(loader, node, x, q) if isinstance(x, RealInput) else codes(loader, node, x, q)
-    return y.map(lambda line, s: line.then(1 / s, Fraction(zero)), channels(p.scale, y.shape))
+    if least != most:
+        ends = [[end - int(z) for z in zeros.values] for end in (lo, hi)]
+        y = saturated(loader, node, y, ends, zeros.axis)
+    return y.map(lambda line, s, z: line.then(1 / s, z), channels(p.scale, y.shape), zeros)
+
+
+def saturated(
+    loader: Loader, node: FileNode, x: Activation, ends: list[list[int]], axis: int | None
+) -> Activation:
+    """Codes clipped to ends[0]..ends[1], one entry per index of `axis`: zero points that differ."""
+    t = x.tensor
+    with loader.builder.block("clip", loader.block_name(node), [t]) as outputs:
+        y = t
+        for join, values in ((maximum, ends[0]), (minimum, ends[1])):
+            bound = IntArray(column(values, t.ndim, axis))
+            y = join(y, loader.builder.apply(ops.Const(bound, t.frac)))
+        outputs.append(y)
+    return Activation(outputs[0], x.lines, x.axis)
 
 
 @handles("DequantizeLinear")
@@ -68,7 +85,9 @@ def dequantize_linear(loader: Loader, node: FileNode, operands: list[Any]) -> Sy
     if isinstance(x, Constant):
         return dequantized_constant(loader, node, x, linear(loader, node, operands, x.values.shape))
     x = loader.activation(node, x)
-    return dequantized(x, linear(loader, node, operands, (loader.batch, *x.shape)))
+    p = linear(loader, node, operands, (loader.batch, *x.shape))
+    unbatched(loader, node, x, p)
+    return dequantized(x, p)
 
 
 def dequantized(x: Activation, p: Linear) -> Activation:
@@ -97,6 +116,14 @@ def linear(loader: Loader, node: FileNode, operands: list[Any], shape: tuple[int
     symbol = operands[2] if len(operands) > 2 else None
     zeros = None if symbol is None else loader.constant(node, symbol, "zero point").values
     return checked(loader, node, given, zeros, shape, int(node.get("axis", 1)))
+
+
+def unbatched(loader: Loader, node: FileNode, x: Symbol, p: Linear) -> None:
+    """ValueError if an activation has parameters per sample."""
+    if not isinstance(x, Constant) and any(a.ndim and len(a) > 1 for a in (p.scale, p.zero)):
+        raise loader.error(
+            node, "has parameters along the batch axis", "use one per tensor, or along an axis from 1 on"
+        )
 
 
 def checked(

@@ -181,17 +181,21 @@ def test_networks_against_onnxruntime(tmp_path, rng, float_scales, zeros) -> Non
     assert checked >= 4 + (not float_scales) * 4
 
 
-def test_scales_per_channel_of_an_activation(tmp_path, rng) -> None:
+@pytest.mark.parametrize("scales", [0.5, [0.25, 0.3137, 0.7337]])
+@pytest.mark.parametrize("zeros", [[0, 0, 0], [0, 1, -120]])
+def test_parameters_per_channel_of_an_activation(tmp_path, rng, scales, zeros) -> None:
+    """Of the host's quantizer and of one inside; zero points that differ saturate at different places."""
+    per = np.broadcast_to(np.array(scales, F32), 3).copy()
     nodes = [
-        node("QuantizeLinear", "x s0", "q0"),
-        node("DequantizeLinear", "q0 s0", "d0"),
-        node("QuantizeLinear", "d0 per z", "q1", axis=-2),
-        node("DequantizeLinear", "q1 per z", "d1", axis=-2),
+        node("QuantizeLinear", "x per z", "q0", axis=1),
+        node("DequantizeLinear", "q0 per z", "d0", axis=1),
+        node("QuantizeLinear", "d0 other z", "q1", axis=-2),
+        node("DequantizeLinear", "q1 other z", "d1", axis=-2),
         node("QuantizeLinear", "d1 s0", "y"),
     ]
-    constants = {"s0": F32(0.0625), "per": np.array([0.25, 0.3137, 0.7337], F32), "z": np.zeros(3, np.int8)}
+    constants = {"s0": F32(0.0625), "per": per, "z": np.array(zeros, np.int8), "other": per[::-1] * F32(0.77)}
     path = write(tmp_path, nodes, constants, ("N", 3, 4), opset=21)
-    x = (rng.integers(0, 160, (80, 3, 4)) / 16).astype(F32)
+    x = (rng.integers(-1600, 1600, (80, 3, 4)) / 16).astype(F32)
     found, want = file_codes(load(path), x), ort_oracle.tensors(path, x)
     for name in ("q0", "q1", "y"):
         assert np.array_equal(found[name], want[name]), name
@@ -215,3 +219,13 @@ def test_odd_zero_points_in_hardware(tmp_path, rng) -> None:
     assert rtl.verify(graph, x, simulator="amaranth").mismatches == 0
     graph.save(tmp_path / "g.fxs")
     assert load(tmp_path / "g.fxs") == graph
+
+
+def test_operators_of_onnxruntime(tmp_path) -> None:
+    """Its quantizer writes narrow types in the domain com.microsoft."""
+    nodes = [
+        onnx.helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], domain="com.microsoft"),
+        onnx.helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"], domain="com.microsoft"),
+    ]
+    path = write(tmp_path, nodes, {"s": F32(0.5), "z": integers(1, "uint4")})
+    assert load(path).run(np.array([[-9, 0.25, 0.75, 99]])).tolist() == [[-0.5, 0, 1, 7]]

@@ -66,10 +66,6 @@ CASES: dict[str, tuple[list[Any], str]] = {
         [node("DequantizeLinear", "w per", "y", axis=1)],
         r"\(DequantizeLinear\) has parameters of shape \(4,\) along axis 1 of \(4, 3\); use one per tensor",
     ),
-    "zero point per channel": (
-        [node("QuantizeLinear", "x s zs", "y")],
-        r"\(QuantizeLinear\) has a zero point per channel on an activation; use one",
-    ),
     "float weights dequantized": (
         [node("DequantizeLinear", "v s", "y")],
         r"\(DequantizeLinear\) dequantizes a constant of type float32; use",
