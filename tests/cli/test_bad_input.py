@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import fxsim
+from fxsim import iterate
 from fxsim.cli import main
 from fxsim.data import digits_model
 
@@ -309,3 +310,51 @@ def test_command_line_prints_one_line_and_exits_with_2(
     assert main(["info", str(tmp_path / "nothing.onnx")]) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and err.count("\n") == 1 and "nothing.onnx" in err
+
+
+SATURATING = fxsim.SQ(3, 6, rounding="RND", overflow="SAT")
+
+
+@case("an iteration that no proof says will stop")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    iterate.unit(lambda x: 1 - x, {"x": (SATURATING, 2)}).solve()
+
+
+@case("an affine map that does not contract")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    iterate.zoo.affine([[0.5, 0.5], [1.0, 0.0]])
+
+
+@case("a singular system for a solver")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    iterate.zoo.jacobi([[1, 1], [1, 1]])
+
+
+@case("a state of an iteration that may wrap")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    iterate.unit(lambda x: x * 2, {"x": (fxsim.SQ(3, 6), 2)})
+
+
+@case("an iteration without a single sweep")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    iterate.zoo.affine([[0.5]], cap=0)
+
+
+@case("a tolerance below 0")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    iterate.residual(-0.5)
+
+
+@case("a start or parameter of an iteration that is NaN")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    iterate.zoo.affine([[0.5]]).solve(b=[np.nan])
+
+
+@case("a missing parameter of an iteration")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    iterate.zoo.affine([[0.5]]).solve()
+
+
+@case("a unit that the library does not have")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    iterate.zoo.example("nothing")
