@@ -16,6 +16,11 @@ def test_verilog(name: str) -> None:
     zoo_readings.check(name, (None, 8)[NAMES.index(name) % 2])
 
 
+@pytest.mark.parametrize("name", ["hopfield", "linear", "newton"])
+def test_in_cocotb_with_pauses(name: str) -> None:
+    zoo_readings.check(name, 8, "cocotb")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_cpp(name: str) -> None:
     zoo_readings.check_cpp(name)

@@ -60,11 +60,11 @@ def joined(values: Any, node: Input, problems: Any, nodes: Any, rng: np.random.G
     )
 
 
-def check(name: str, depth: float | None) -> None:
+def check(name: str, depth: float | None, simulator: str = "native") -> None:
     """The Verilog in Verilator, both streams pausing."""
     given = case(name)
     found = rtl.verify(
-        given.unit, given.parameters, start=given.start, raw=True, simulator="native", idle=0.3,
+        given.unit, given.parameters, start=given.start, raw=True, simulator=simulator, idle=0.3,
         backpressure=0.3, max_depth_per_stage=depth,
     )  # fmt: skip
     assert found, found.first_difference
