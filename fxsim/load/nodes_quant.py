@@ -10,7 +10,7 @@ import numpy as np
 
 from fxsim import ops
 from fxsim.boundary import QUANT_ROUNDINGS, QuantEncoder, round_real
-from fxsim.formats import Format, from_qonnx
+from fxsim.formats import Format, Overflow, from_qonnx
 from fxsim.integers import Array, IntArray, exact, subtract
 from fxsim.load.affine import Activation, Channels, Constant, Line, RealInput, Symbol, channels, log2
 from fxsim.load.loader import Loader, handles
@@ -151,7 +151,9 @@ def codes(loader: Loader, node: FileNode, x: Activation, q: Quantizer) -> Activa
     if power is not None and x.identity and not q.bipolar:
         fmt = enclosing(q, scale.values[0])
         if fmt is not None:
-            exact_range = (fmt.lo, fmt.hi) == (q.lo, q.hi)
+            # A symmetric format never saturates to its least code.
+            least = -fmt.hi if fmt.overflow is Overflow.SAT_SYM else fmt.lo
+            exact_range = (least, fmt.hi) == (q.lo, q.hi)
             params = {"format": fmt} | ({} if exact_range else {"low": q.lo, "high": q.hi})
             with loader.builder.block("quantize", loader.block_name(node), [x.tensor], params) as outputs:
                 y = x.tensor.cast(fmt)

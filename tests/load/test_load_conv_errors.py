@@ -164,6 +164,11 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], str]] = {
         {"pads": np.array([1, 0, 0, 0, 0, 0, 0, 0])},
         r"\(Pad\) pads the batch axis",
     ),
+    "pad of the channels": (
+        [quant("x", "a", "per"), node("Pad", "a pads", "y")],
+        {"pads": np.array([0, 1, 0, 0, 0, 0, 0, 0])},
+        r"\(Pad\) pads the axis along which its scales vary; use one scale per tensor",
+    ),
     "negative pads": (
         [INPUT, node("Pad", "a pads", "y")],
         {"pads": np.array([0, 0, -1, 0, 0, 0, 0, 0])},

@@ -11,6 +11,7 @@ import qonnx_oracle
 from small_models import node, quant, write
 from test_load_ops import agree, inputs
 
+from fxsim import Format, Overflow, Rounding
 from fxsim.load import load
 
 F32 = np.float32
@@ -249,3 +250,17 @@ def test_shape_chains_of_a_file_of_batch_one(tmp_path, rng) -> None:
     x = inputs(rng, 30, 3, 2, 2)
     want = np.concatenate([qonnx_oracle.tensors(path, v[None])["y"] for v in x])
     assert np.array_equal(load(path).run(x).astype(F32), want)
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+def test_means_before_the_axis_of_the_scales(tmp_path, rng, keepdims) -> None:
+    nodes = [quant("x", "a", "per"), node("ReduceMean", "a", "y", axes=[1], keepdims=keepdims)]
+    path = write(tmp_path, nodes, BASE | {"per": np.array([0.25, 0.75, 0.125], F32)}, (1, 2, 3), opset=13)
+    agree(path, inputs(rng, 40, 2, 3))
+
+
+def test_a_narrow_range_is_one_cast(tmp_path) -> None:
+    nodes = [quant("x", "a"), quant("a", "y", "s2", narrow=1)]
+    (block,) = load(write(tmp_path, nodes, BASE)).blocks
+    assert block.params == {"format": Format(4, 3, True, Rounding.RND_CONV, Overflow.SAT_SYM)}
+    assert block.stop - block.start == 1

@@ -229,3 +229,10 @@ def test_operators_of_onnxruntime(tmp_path) -> None:
     ]
     path = write(tmp_path, nodes, {"s": F32(0.5), "z": integers(1, "uint4")})
     assert load(path).run(np.array([[-9, 0.25, 0.75, 99]])).tolist() == [[-0.5, 0, 1, 7]]
+
+
+def test_an_output_keeps_its_whole_range_before_a_clip(tmp_path) -> None:
+    nodes = [node("QuantizeLinear", "x s z", "y"), node("Clip", "y l", "c"), node("Identity", "c", "d")]
+    constants = {"s": F32(0.5), "z": integers(0, "int8"), "l": np.array(2, np.int8)}
+    path = write(tmp_path, nodes, constants, opset=21)
+    assert load(path).run(np.array([[-9, 0.25, 0.75, 99]])).tolist() == [[-18, 0, 2, 127]]

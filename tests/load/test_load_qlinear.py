@@ -104,3 +104,18 @@ def test_a_chain_of_integer_products(tmp_path: Path, rng: np.random.Generator) -
     found, want = file_codes(load(path), x), ort_oracle.tensors(path, x)
     for name in ("q", "c", "m", "o", "y"):
         assert np.array_equal(found[name], want[name]), name
+
+
+def test_a_clip_behind_a_product_narrows_it(tmp_path: Path, rng: np.random.Generator) -> None:
+    constants = {
+        "s": F32(0.5), "z": np.array(7, np.uint8), "w": rng.integers(-9, 9, (4, 3)).astype(np.int8),
+        "zw": np.array(1, np.int8), "l": np.array(3, np.uint8), "h": np.array(90, np.uint8),
+    }  # fmt: skip
+    nodes = [node("QLinearMatMul", "x s z w s zw s z", "m"), node("Clip", "m l h", "y")]
+    path = write(tmp_path, nodes, constants, ("N", 4), opset=21, dtype=TensorProto.UINT8)
+    x = rng.integers(0, 40, (50, 4)).astype(np.uint8)
+    graph = load(path)
+    assert graph.names["m"].reason == "the Clip after it is built into the quantizer"
+    acc = (x.astype(np.int64) - 7) @ (constants["w"].astype(np.int64) - 1)
+    want = np.clip(requantized(acc, [Fraction(1, 2)], 7, 0, 255), 3, 90)
+    assert np.array_equal(file_codes(graph, x)["y"], want)
