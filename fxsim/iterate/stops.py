@@ -49,6 +49,9 @@ class Unchanged(Stop):
 
     status: ClassVar[int] = FIXED
 
+    def __str__(self) -> str:
+        return "unchanged()"
+
     def holds(self, after: After) -> Tensor:
         return all_of([new == old for new, old in zip(after.new, after.old, strict=True)])
 
@@ -60,6 +63,9 @@ class Delta(Stop):
 
     m: int
     status: ClassVar[int] = TOLERANCE
+
+    def __str__(self) -> str:
+        return f"delta({self.m})"
 
     def holds(self, after: After) -> Tensor:
         bits = []
@@ -76,6 +82,9 @@ class Residual(Stop):
     tolerance: Fraction
     status: ClassVar[int] = TOLERANCE
 
+    def __str__(self) -> str:
+        return f"residual({self.tolerance})"
+
     def holds(self, after: After) -> Tensor:
         bits = []
         for r in after.residuals:
@@ -90,6 +99,9 @@ class Count(Stop):
     K: int
     status: ClassVar[int] = COUNT
 
+    def __str__(self) -> str:
+        return f"count({self.K})"
+
     def holds(self, after: After) -> Tensor:
         return after.steps >= self.K
 
@@ -102,6 +114,9 @@ class Cycle(Stop):
     """
 
     status: ClassVar[int] = CYCLE
+
+    def __str__(self) -> str:
+        return "cycle()"
 
     def holds(self, after: After) -> Tensor:
         return all_of([new == old for new, old in zip(after.new, after.checkpoints, strict=True)])

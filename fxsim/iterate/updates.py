@@ -65,6 +65,9 @@ class Assign(Update):
     rounding: Rounding | None = None
     up: bool = False
 
+    def __str__(self) -> str:
+        return f"assign({'CEIL' if self.up else '' if self.rounding is None else self.rounding})"
+
     def __post_init__(self) -> None:
         if self.rounding is not None:
             object.__setattr__(self, "rounding", Rounding(self.rounding))
@@ -91,6 +94,9 @@ class IncrementTrunc(Update):
     """
 
     eps: Fraction = Fraction(0)
+
+    def __str__(self) -> str:
+        return f"increment_trunc({self.eps or ''})"
 
     def round(self, old: Tensor, target: Tensor, fmt: Format) -> Tensor:
         if self.eps:
@@ -123,6 +129,10 @@ class Relax(Update):
     omega: IntArray
     frac: int
     then: Update
+
+    def __str__(self) -> str:
+        omega = self.factors
+        return f"relax({omega.flat[0] if omega.size == 1 else f'{omega.size} numbers'}, {self.then})"
 
     @property
     def anchored(self) -> bool:  # type: ignore[override]
@@ -169,6 +179,9 @@ class Anchor(Update):
     then: Update
     anchored: ClassVar[bool] = True
 
+    def __str__(self) -> str:
+        return f"anchor({self.lambdas.shape[0]} numbers, {self.then})"
+
     def target(self, x: Tensors, evaluate: Evaluate, at: At) -> Tensors:
         targets = self.then.target(x, evaluate, at)
         values = self.lambdas.array
@@ -189,6 +202,9 @@ class TwoStep(Update):
 
     then: Update
 
+    def __str__(self) -> str:
+        return f"two_step({self.then})"
+
     def target(self, x: Tensors, evaluate: Evaluate, at: At) -> Tensors:
         first = [self.then.round(old, t, fmt) for old, t, fmt in zip(x, evaluate(x), at.formats, strict=True)]
         return [old + (t - y) for old, t, y in zip(x, evaluate(first), first, strict=True)]
@@ -202,6 +218,9 @@ class Each(Update):
     """One assignment per state tensor, each with a rounding of its own."""
 
     parts: tuple[Assign, ...]
+
+    def __str__(self) -> str:
+        return f"each({', '.join(map(str, self.parts))})"
 
     def target(self, x: Tensors, evaluate: Evaluate, at: At) -> Tensors:
         if len(at.formats) != len(self.parts):

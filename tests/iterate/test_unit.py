@@ -149,6 +149,20 @@ def test_stops() -> None:
     assert capped.solve_raw(0, certified=False).status == "cap"
 
 
+def test_units_print_as_they_are_made() -> None:
+    M, _ = system(4)
+    made = affine(M, update=relax(0.75, assign("CEIL")), stop=(delta(3), cycle()), cap=9)
+    assert str(made).endswith("; parallel, relax(3/4, assign(CEIL)), delta(3), cycle(), cap 9")
+    other = affine(
+        M,
+        update=anchor([0.5, 0.25], two_step(increment_trunc(0.125))),
+        stop=residual(0.5),
+        residual=lambda x, b: x,
+    )
+    assert str(other).endswith("anchor(2 numbers, two_step(increment_trunc(1/8))), residual(1/2), cap 1000")
+    assert str(affine(M, stop=count(3))).endswith("increment_trunc(), count(3), cap 1000")
+
+
 def test_another_cap() -> None:
     M, b = system(4)
     u = affine(M, schedule=sequential())
