@@ -1,6 +1,6 @@
 """T1 to T5 by brute force in plain integers: 24,000 systems come to rest in their bounds, nearest does not.
 
-A system is T(x) = (M x + b) / D with integer M, b, D; states are integers, one LSB is 1. `[ran]` figures are
+A system is T(x) = (M x + b) / D with integer M, b, D; states are integers, one LSB is 1. Known figures are
 those of the table of measurements that the theorems came with.
 """
 
@@ -60,7 +60,7 @@ def signed_rows(rng, systems, n, total):
 
 @pytest.mark.parametrize("L16, ran", [(1, 54), (8, 336), (14, 816), (15, 886)])
 def test_scalar_slopes(L16, ran):
-    """[ran] slope -L: 54 / 336 / 816 / 886 of 960 starts cycle, with period 2; slope +L: none. Here by random
+    """Known: slope -L: 54 / 336 / 816 / 886 of 960 starts cycle, with period 2; slope +L: none. Here by random
     offsets: within the 99 % binomial interval of the figure."""
     rng = np.random.default_rng(L16)
     N, D = 9600, 1 << 12
@@ -98,7 +98,7 @@ def test_least_change_is_the_least(L16):
 @pytest.mark.parametrize("L", [Fraction(1, 2), Fraction(3, 4), Fraction(9, 10)])
 @pytest.mark.parametrize("n", [2, 4, 8, 16])
 def test_signed_matrices(n, L):
-    """[ran] 1800 systems: nearest cycles in 19 to 45 % of them, truncated increments in none."""
+    """Known: 1800 systems: nearest cycles in 19 to 45 % of them, truncated increments in none."""
     rng = np.random.default_rng(n)
     S, D = 150, 320
     M, b = signed_rows(rng, S, n, int(L * D)), rng.integers(-8 * D, 8 * D, (S, n))
@@ -148,7 +148,7 @@ def adversarial(rng, n, skew):
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6])
 def test_adversarial_matrices(n):
-    """[ran] L = 63/64, permutations and antisymmetric: truncated 0 of 3000 cycle, nearest 613 of 1000."""
+    """Known: L = 63/64, permutations and antisymmetric: truncated 0 of 3000 cycle, nearest 613 of 1000."""
     rng = np.random.default_rng(n)
     M = np.stack([adversarial(rng, n, k % 2) for k in range(600)])
     b, x = rng.integers(-640, 641, (600, n)), rng.integers(-40, 41, (600, 3, n))
@@ -172,7 +172,7 @@ def ordered(M, x, b, D, groups, box=None):
 
 @pytest.mark.parametrize("groups", ["one by one", "random", "two colors", "clamped"])
 def test_weighted_norms_in_any_order(groups):
-    """[ran] max-norm with weights, 0.95: 0 of 500 do not end. |M| w <= 0.95 w; rows sum to far more."""
+    """Known: max-norm with weights, 0.95: 0 of 500 do not end. |M| w <= 0.95 w; rows sum to far more."""
     rng = np.random.default_rng(len(groups))
     S, n, D = 500, 5, 640
     w = rng.integers(1, 40, (S, n))
@@ -217,7 +217,7 @@ def test_unequal_grids():
 
 @pytest.mark.parametrize("eps, ran", [(Fraction(1, 4), 24), (Fraction(1, 2), 32), (Fraction(1), 48)])
 def test_noisy_maps(eps, ran):
-    """[ran] errors like a table's, L = 15/16: plain truncation cycles, shrunk truncation in 0 of 1200. The
+    """Known: errors like a table's, L = 15/16: plain truncation cycles, shrunk truncation in 0 of 1200. The
     table's bounds are 24, 34.2 and 52.9 for its own maps; here they are (1 + 2 eps) / (1 - L)."""
     rng = np.random.default_rng(int(8 * eps))
     L, D, n, S = Fraction(15, 16), 640, 3, 1200
@@ -303,7 +303,7 @@ def test_over_relaxation_of_random_definite_matrices(n):
 
 
 def test_nearest_over_relaxation_never_stops():
-    """[ran] 6 x 6 Poisson: nearest with omega > 1 stops in 0 of 48 runs in 600 sweeps; truncated in all."""
+    """Known: 6 x 6 Poisson: nearest with omega > 1 stops in 0 of 48 runs in 600 sweeps; truncated in all."""
     side = 6
     n = side * side
     A = 4 * np.eye(n, dtype=np.int64)
