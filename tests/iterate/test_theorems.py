@@ -60,8 +60,8 @@ def signed_rows(rng, systems, n, total):
 
 @pytest.mark.parametrize("L16, ran", [(1, 54), (8, 336), (14, 816), (15, 886)])
 def test_scalar_slopes(L16, ran):
-    """Known: slope -L: 54 / 336 / 816 / 886 of 960 starts cycle, with period 2; slope +L: none. Here by random
-    offsets: within the 99 % binomial interval of the figure."""
+    """Known: slope -L: 54 / 336 / 816 / 886 of 960 starts cycle, with period 2; slope +L: none. Here by
+    random offsets: within the 99 % binomial interval of the figure."""
     rng = np.random.default_rng(L16)
     N, D = 9600, 1 << 12
     c, x = rng.integers(-4 * D, 4 * D, N), rng.integers(-10, 11, (N, 1, 1))
