@@ -105,16 +105,43 @@ def fold_table() -> None:
         )
 
 
+def smaller(name: str) -> tuple[Any, np.ndarray]:
+    """(unit, sweeps of its problems) of a module: its example, or a small one where that is slow to place."""
+    from fxsim.iterate import zoo
+    from fxsim.iterate.zoo.equilibrium import digits_network
+    from fxsim.iterate.zoo.mirror_prox import rock_paper_scissors
+
+    rng = np.random.default_rng(0)
+    if name == "affine":
+        unit, problems, start = cgs8(it.increment_trunc()), {"b": np.array([B])}, None
+    elif name == "equilibrium":
+        W, b, _ = digits_network(6)
+        unit, problems, start = zoo.forward_backward(W, frac=8), {"b": b[:8] // 4}, None
+    elif name == "mean_field":
+        unit = zoo.mean_field(np.array([[0, 0.5], [0.5, 0]]), 2, shared=True, frac=6)
+        problems, start = {"b": rng.integers(-32, 1, (8, 2, 2))}, None
+    elif name == "mirror_prox":
+        unit = zoo.mirror_prox(rock_paper_scissors(3), 0.25, frac=6)
+        problems, start = {"l_ref": np.array([[0, -40, -90], [-70, 0, -10], [-5, -60, 0]])}, None
+    elif name == "power":
+        friends = np.eye(4, dtype=np.int64) + rng.integers(0, 2, (4, 4))
+        unit = zoo.power_iteration(friends + friends.T, frac=6, coefficient_frac=6)
+        problems, start = {}, rng.integers(16, 64, (8, 4))
+    else:
+        example = zoo.example(name)
+        return example.unit, example.solve().steps
+    return unit, unit.solve_raw(start, **problems).steps
+
+
 def zoo_table(names: Iterable[str], **options: Any) -> None:
-    """One line per example of the library."""
+    """One line per module of the library."""
     print(
         "| unit | slots | adders | LUT xc7 | LUT ecp5 | FF ecp5 | MHz ecp5 | sweeps | clocks per solve "
         "| solves/s |\n" + "|---" * 10 + "|"
     )
     for name in names:
-        example = it.zoo.example(name)
-        core = rtl.build(example.unit, **options)
-        sweeps = float(np.mean(example.solve().steps))
+        unit, steps = smaller(name)
+        core, sweeps = rtl.build(unit, **options), float(np.mean(steps))
         clocks = sweeps * core.clocks
         try:
             report = rtl.synth.report(core, "ecp5", layers=False, fmax=True, seeds=1)
