@@ -41,9 +41,7 @@ def test_a_proof_of_another_unit_is_refused():
 
 
 def test_radii_must_fit_the_unit():
-    with pytest.raises(
-        ValueError, match=r"radii must map stops of 'unit' to 2 numbers, not count\(9\) to 1"
-    ):
+    with pytest.raises(ValueError, match=r"radii must map stops of 'unit' to 2 numbers, not count\(9\) to 1"):
         ends(halving(), {count(9): (Fraction(1),)})
     with pytest.raises(ValueError, match="radii must map stops"):
         ends(halving(), {count(8): (Fraction(1),) * 2})
