@@ -61,8 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
     console = Console(json=arguments.json)
     try:
-        with _signals():
+        with _signals(console):
             equal: bool = arguments.execute(arguments, console)
+            console.check_stopped()
             console.close()
             return EXIT_OK if equal else EXIT_MISMATCH
     except KeyboardInterrupt:
@@ -126,17 +127,22 @@ def _discard_output() -> None:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise Terminated while a command runs, where they would end the process at once."""
+def _signals(console: Console) -> Iterator[None]:
+    """SIGTERM and SIGHUP raise Terminated while a command runs, where they would end the process at once.
+
+    These and Ctrl-C are remembered too: code that calls back into Python may swallow what is raised in it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(number: int, _: Any) -> None:
-        raise Terminated(number)
+        console.stopped = KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
+        raise console.stopped
 
-    names = [getattr(signal, n) for n in ("SIGTERM", "SIGHUP") if hasattr(signal, n)]
-    before = {n: signal.signal(n, stop) for n in names if signal.getsignal(n) is signal.SIG_DFL}
+    names = [getattr(signal, n) for n in ("SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, n)]
+    usual = (signal.SIG_DFL, signal.default_int_handler)
+    before = {n: signal.signal(n, stop) for n in names if signal.getsignal(n) in usual}
     try:
         yield
     finally:

@@ -20,6 +20,7 @@ class Console:
     def __init__(self, json: bool = False) -> None:
         self.json = json
         self.data: dict[str, Any] = {}
+        self.stopped: BaseException | None = None
 
     @contextmanager
     def stage(self, text: str) -> Iterator[dict[str, float]]:
@@ -33,9 +34,15 @@ class Console:
         except BaseException:
             print(" stopped" if live else f"{text}: stopped", file=sys.stderr, flush=True)
             raise
+        self.check_stopped()
         result["seconds"] = round(time.perf_counter() - start, 4)
         done = f"{result['seconds']:.2f} s"
         print(f" {done}" if live else f"{text}: {done}", file=sys.stderr, flush=True)
+
+    def check_stopped(self) -> None:
+        """Raises again what a signal raised, if that was swallowed on its way."""
+        if self.stopped is not None:
+            raise self.stopped
 
     def note(self, text: str) -> None:
         """One line of progress."""

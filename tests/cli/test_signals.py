@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fxsim.cli import main
+from fxsim.cli import Terminated, _signals, main
 from fxsim.cli.console import Console
 from fxsim.cli.output import draft_file, locked
 
@@ -173,3 +174,13 @@ def test_a_draft_replaces_its_target_at_the_end_or_not_at_all(tmp_path: Path) ->
     with pytest.raises(OSError, match="was not written"), draft_file(str(target)):
         pass
     assert [p.name for p in tmp_path.iterdir()] == ["w.vcd"]
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+)
+def test_a_swallowed_signal_is_raised_again(number: int, error: type[BaseException]) -> None:
+    """As where compiled code calls back into Python and drops what is raised there."""
+    console = Console()
+    with pytest.raises(error), _signals(console), console.stage("work"), contextlib.suppress(error):
+        signal.raise_signal(number)
