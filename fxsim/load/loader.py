@@ -12,7 +12,8 @@ from fxsim.formats import Format
 from fxsim.graph import Graph, Name, Op
 from fxsim.integers import Array, IntArray
 from fxsim.load.affine import Activation, Constant, RealInput, Symbol, as_fractions, rewired
-from fxsim.load.onnx_file import DEFAULT_DOMAIN, LINEAR_DOMAINS, QUANT_DOMAINS, FileNode, Model, evaluate
+from fxsim.load.model import DEFAULT_DOMAIN, LINEAR_DOMAINS, QUANT_DOMAINS, FileNode, Model
+from fxsim.load.onnx_file import evaluate
 from fxsim.trace import Builder, Tensor, maximum, minimum
 from fxsim.types import TensorType
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from fxsim.load import loader, qonnx
+from fxsim.load import loader
+from fxsim.load.nodes import supported
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
@@ -53,7 +54,7 @@ def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     os.environ.update(PATH=programs, PYTHONPATH=str(ROOT))
     # the benches of the pages are short: compiling them fast is worth more than their speed
     os.environ["MAKEFLAGS"] = "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
-    assert qonnx.supported()  # all handlers are registered by now
+    assert supported()  # all handlers are registered by now
     handlers = dict(loader.HANDLERS)
     yield tmp_path
     loader.HANDLERS.clear()

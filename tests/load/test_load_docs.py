@@ -6,7 +6,7 @@ import doctest
 from pathlib import Path
 
 from fxsim.load.loader import HANDLERS
-from fxsim.load.qonnx import supported
+from fxsim.load.nodes import supported
 
 PAGE = Path(__file__).parents[2] / "docs" / "loading.md"
 

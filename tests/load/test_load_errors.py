@@ -15,7 +15,7 @@ from small_models import node, quant, write
 from fxsim import UQ
 from fxsim.data import digits_model
 from fxsim.load import load, loader
-from fxsim.load.qonnx import supported
+from fxsim.load.nodes import supported
 
 F32 = np.float32
 BASE = {"s": F32(0.25), "z": F32(0), "b": F32(4), "w": np.ones((4, 3), F32), "c": F32(0.3)}

@@ -10,7 +10,8 @@ from fxsim import ops
 from fxsim.integers import Array
 from fxsim.load.affine import Activation, Constant, RealInput, Symbol
 from fxsim.load.loader import Loader, handles, static
-from fxsim.load.onnx_file import FileNode, evaluate
+from fxsim.load.model import FileNode
+from fxsim.load.onnx_file import evaluate
 
 FLOATS = (1, 11)  # TensorProto's numbers of float32 and float64
 

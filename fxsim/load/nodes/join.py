@@ -12,8 +12,8 @@ from fxsim import ops
 from fxsim.integers import Array, IntArray, to_object
 from fxsim.load.affine import Activation, Channels, Constant, Line, RealInput, Symbol, log2
 from fxsim.load.loader import Loader, handles, static
-from fxsim.load.nodes_dense import biased, scaled
-from fxsim.load.onnx_file import FileNode
+from fxsim.load.model import FileNode
+from fxsim.load.nodes.dense import biased, scaled
 from fxsim.trace import Tensor, concat
 
 # Branches of unequal scales are aligned by integer factors of at most this many bits.

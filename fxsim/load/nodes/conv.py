@@ -11,10 +11,10 @@ from fxsim import ops
 from fxsim.integers import Array, IntArray, to_object
 from fxsim.load.affine import Activation, Constant, Line, Symbol
 from fxsim.load.loader import Loader, handles
-from fxsim.load.nodes_dense import biased, coded, powers_of_two
-from fxsim.load.nodes_join import with_code
-from fxsim.load.onnx_file import FileNode
-from fxsim.load.windows import Windows, channels_first, channels_last, spatial, windows
+from fxsim.load.model import FileNode
+from fxsim.load.nodes.dense import biased, coded, powers_of_two
+from fxsim.load.nodes.join import with_code
+from fxsim.load.nodes.windows import Windows, channels_first, channels_last, spatial, windows
 from fxsim.trace import Builder, Tensor, concat
 
 

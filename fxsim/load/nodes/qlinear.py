@@ -9,9 +9,10 @@ import numpy as np
 from fxsim.integers import Array
 from fxsim.load.affine import Activation, Constant, Symbol, as_fractions
 from fxsim.load.loader import Loader, handles
-from fxsim.load.nodes_conv import convolution
-from fxsim.load.nodes_dense import coded, dense
-from fxsim.load.nodes_qdq import (
+from fxsim.load.model import FileNode
+from fxsim.load.nodes.conv import convolution
+from fxsim.load.nodes.dense import coded, dense
+from fxsim.load.nodes.qdq import (
     Linear,
     checked,
     clipped,
@@ -20,7 +21,6 @@ from fxsim.load.nodes_qdq import (
     dequantized_constant,
     quantized,
 )
-from fxsim.load.onnx_file import FileNode
 
 ONE = np.ones((), np.float32)
 

@@ -12,9 +12,9 @@ from fxsim import ops
 from fxsim.integers import IntArray
 from fxsim.load.affine import Activation, Line, Symbol
 from fxsim.load.loader import Loader, handles, static
-from fxsim.load.nodes_join import with_code
-from fxsim.load.onnx_file import FileNode
-from fxsim.load.windows import Windows, channels_first, channels_last, spatial, windows
+from fxsim.load.model import FileNode
+from fxsim.load.nodes.join import with_code
+from fxsim.load.nodes.windows import Windows, channels_first, channels_last, spatial, windows
 
 
 @handles("MaxPool", "GlobalMaxPool")

@@ -14,7 +14,7 @@ from fxsim.formats import Format, Overflow, from_qonnx
 from fxsim.integers import Array, IntArray, exact, subtract
 from fxsim.load.affine import Activation, Channels, Constant, Line, RealInput, Symbol, channels, log2
 from fxsim.load.loader import Loader, handles
-from fxsim.load.onnx_file import FileNode
+from fxsim.load.model import FileNode
 from fxsim.load.rescale import rescale
 from fxsim.load.steps import BIPOLAR, StepFunction
 from fxsim.trace import maximum, minimum

@@ -22,7 +22,7 @@ from fxsim.load.affine import (
     log2,
 )
 from fxsim.load.loader import Loader, handles
-from fxsim.load.onnx_file import FileNode
+from fxsim.load.model import FileNode
 from fxsim.load.rescale import reaches
 from fxsim.trace import maximum
 

@@ -11,7 +11,7 @@ from fxsim import ops
 from fxsim.integers import Array
 from fxsim.load.affine import Activation
 from fxsim.load.loader import Loader
-from fxsim.load.onnx_file import FileNode
+from fxsim.load.model import FileNode
 
 AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 

@@ -11,9 +11,9 @@ from fxsim import ops
 from fxsim.integers import Array, IntArray, subtract
 from fxsim.load.affine import Activation, Constant, RealInput, Symbol, as_fractions, channels
 from fxsim.load.loader import Loader, handles
-from fxsim.load.nodes_join import column
-from fxsim.load.nodes_quant import Quantizer, codes, host_codes
-from fxsim.load.onnx_file import INTEGER_TYPES, FileNode
+from fxsim.load.model import INTEGER_TYPES, FileNode
+from fxsim.load.nodes.join import column
+from fxsim.load.nodes.quant import Quantizer, codes, host_codes
 from fxsim.trace import maximum, minimum
 
 # NumPy names of the types of zero points: (bits, signed).
