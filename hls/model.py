@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,11 +58,14 @@ class FxsimModel(ModelGraph):
 
     def _stamp(self, folder: Path) -> None:
         """The same project gets the same stamp, where hls4ml draws a random one."""
-        drawn = self.config.config["Stamp"]
         firmware = sorted(p for p in (folder / "firmware").rglob("*") if p.suffix in (".cpp", ".h", ".txt"))
-        stamp = digest(*(t for p in firmware for t in (p.name, p.read_text())))[:8]
-        for path in (folder / "build_lib.sh", folder / SETTINGS):
-            path.write_text(path.read_text().replace(drawn, stamp))
+        # The letters keep YAML from reading digits as a number, which it would then write in quotes.
+        stamp = "fx" + digest(*(t for p in firmware for t in (p.name, p.read_text())))[:8]
+        for name, line in (("build_lib.sh", r"^(LIB_STAMP=).*$"), (SETTINGS, r"^(Stamp: ).*$")):
+            text, found = re.subn(line, rf"\g<1>{stamp}", (folder / name).read_text(), flags=re.MULTILINE)
+            if found != 1:
+                raise RuntimeError(f"hls4ml's {name} has no stamp; this version of hls4ml is not supported")
+            (folder / name).write_text(text)
         self.config.config["Stamp"] = stamp
 
     def _compile(self) -> None:

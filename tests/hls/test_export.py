@@ -185,6 +185,23 @@ def test_project_is_deterministic_and_replaces_only_its_own(tmp_path: Path) -> N
         hls.export(graph, tmp_path / "other")
 
 
+@pytest.mark.parametrize("drawn", ["12345678", "1e5", "0x12", "null"])
+def test_project_does_not_depend_on_the_stamp_that_hls4ml_draws(
+    drawn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """YAML writes a text that looks like a number in quotes."""
+    import uuid
+
+    from hls.model import SETTINGS
+
+    graph = trace(lambda x: x + 1, Format(3, 3))
+    hls.export(graph, tmp_path / "p")
+    before = (tmp_path / "p" / SETTINGS).read_bytes()
+    monkeypatch.setattr(uuid, "uuid4", lambda: drawn)
+    hls.export(graph, tmp_path / "p")
+    assert (tmp_path / "p" / SETTINGS).read_bytes() == before
+
+
 def test_interrupted_export_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hls.model import FxsimModel
 
