@@ -1,8 +1,6 @@
-"""One pass over a model file's nodes: what each tensor became, and the table {op: handler}."""
+"""One pass over a model file's nodes: what each tensor became."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 
@@ -12,18 +10,20 @@ from fxsim.formats import Format
 from fxsim.graph import Graph, Name, Op
 from fxsim.integers import Array, IntArray
 from fxsim.load.affine import Activation, Constant, RealInput, Symbol, as_fractions, rewired
-from fxsim.load.model import DEFAULT_DOMAIN, LINEAR_DOMAINS, QUANT_DOMAINS, FileNode, Model
+from fxsim.load.model import DEFAULT_DOMAIN, FileNode, Model
 from fxsim.load.onnx_file import evaluate
+from fxsim.load.table import HANDLERS as HANDLERS
+from fxsim.load.table import LINEAR_OPS, find, unknown
+from fxsim.load.table import handles as handles
 from fxsim.trace import Builder, Tensor, maximum, minimum
 from fxsim.types import TensorType
-
-Handler = Callable[["Loader", FileNode, "list[Symbol | None]"], "Symbol"]
 
 
 class Loader:
     """The state of one load: the file, the graph under construction, and what each tensor of the file became.
 
-    Handlers return a Symbol per node: a Constant, the RealInput before the first quantizer, or an Activation.
+    Handlers return a Symbol per output: a Constant, the RealInput before the first quantizer, or an
+    Activation.
     """
 
     def __init__(self, model: Model, input: Format | None, rescale: str) -> None:
@@ -32,7 +32,7 @@ class Loader:
         self.symbols: dict[str, Symbol] = {k: Constant(v) for k, v in model.constants.items()}
         self._codes: dict[str, tuple[QuantEncoder, Tensor]] = {}
         self._blocks: set[str] = set()
-        self.narrowed: set[str] = set()  # quantizers that took in the Clip after them
+        self.reasons: dict[str, str] = {}  # why these tensors of the file have no value of their own
         self.batch = model.inputs[0].shape[0] if model.inputs else 1
 
     def graph(self) -> Graph:
@@ -69,34 +69,30 @@ class Loader:
 
     def _read(self, node: FileNode) -> None:
         operands = [self.symbols[n] if n else None for n in node.inputs]
-        fixed = [o.values for o in operands if isinstance(o, Constant)]
+        fixed = [o for o in operands if isinstance(o, Constant)]
         foldable = bool(fixed) and len(fixed) == len(operands) and node.domain in DEFAULT_DOMAIN
         # Wiring keeps the integers of quantized constants; quantizers make them.
-        if foldable and node.op not in WIRING | LINEAR_OPS:
-            self._fold(node, fixed)
+        kept = node.op in LINEAR_OPS or (node.op in WIRING and any(c.codes is not None for c in fixed))
+        if foldable and not kept:
+            self._fold(node, [c.values for c in fixed])
             return
-        if node.op not in HANDLERS or not self._known_domain(node):
-            raise NotImplementedError(
-                f"{node} of domain {node.domain or 'ai.onnx'!r} has no handler; supported are "
-                f"{', '.join(sorted(HANDLERS))}, and any standard op on constants. Rewrite the model without "
-                f"it, or write one: @handles({node.op!r}) from fxsim.load.loader"
-            )
-        if len(node.outputs) > 1 and any(node.outputs[1:]):
-            raise self.error(
-                node, f"has {len(node.outputs)} outputs", "export the model for inference, one output a node"
-            )
+        handler = find(node)
+        if handler is None:
+            raise unknown(node)
         try:
-            result = HANDLERS[node.op](self, node, operands)
-        except (ValueError, TypeError, IndexError, OverflowError) as e:
+            result = handler(self, node, operands)
+        except (ValueError, TypeError, IndexError, KeyError, OverflowError) as e:
             if str(e).startswith(str(node)):
                 raise
             raise ValueError(f"{node}: {e}") from e
-        self._define(node, operands, result)
-
-    def _known_domain(self, node: FileNode) -> bool:
-        if node.op in LINEAR_OPS:
-            return node.domain in LINEAR_DOMAINS
-        return node.domain in (QUANT_DOMAINS if node.op in QUANT_OPS else DEFAULT_DOMAIN)
+        results = result if isinstance(result, tuple) else (result,)
+        if any(node.outputs[len(results) :]):
+            raise self.error(
+                node, f"has {len(node.outputs)} outputs", "export the model for inference, one output a node"
+            )
+        for name, symbol in zip(node.outputs, results, strict=False):
+            if name:
+                self._define(node, name, operands, symbol)
 
     def _fold(self, node: FileNode, operands: list[Array]) -> None:
         try:
@@ -106,9 +102,8 @@ class Loader:
         for name, value in zip(node.outputs, results, strict=True):
             self.symbols[name] = Constant(value)
 
-    def _define(self, node: FileNode, operands: list[Symbol | None], result: Symbol) -> None:
-        """Bind the node's output, and name it if it is an activation."""
-        name = node.outputs[0]
+    def _define(self, node: FileNode, name: str, operands: list[Symbol | None], result: Symbol) -> None:
+        """Bind an output of the node, and name it if it is an activation."""
         self.symbols[name] = result
         if isinstance(result, RealInput):
             self.builder.names[name] = Name(
@@ -117,9 +112,8 @@ class Loader:
         elif isinstance(result, Activation):
             sources = [o.tensor.node for o in operands if isinstance(o, Activation)]
             folded = result.tensor.node in sources and node.op not in WIRING | ALIASES
-            if name in self.narrowed:
-                reason = "the Clip after it is built into the quantizer"
-                self.builder.names[name] = Name(None, reason=reason)
+            if name in self.reasons:
+                self.builder.names[name] = Name(None, reason=self.reasons[name])
             elif folded or result.clamped:
                 reason = (
                     f"{node.op} is folded into what follows: a quantizer's steps or the host's output scale"
@@ -230,26 +224,15 @@ class Loader:
         return tensor
 
 
-HANDLERS: dict[str, Handler] = {}
-QUANT_OPS = frozenset({"Quant", "IntQuant", "BipolarQuant"})
-LINEAR_OPS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 ALIASES = frozenset(
     {"Cast", "Clip", "DequantizeLinear"}
 )  # where they change nothing, the tensor has a second name
-WIRING = frozenset({"Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
-
-
-def handles(*names: str) -> Callable[[Handler], Handler]:
-    """Decorator: the handler of these ops, handler(loader, node, operands) -> Symbol; none is replaced."""
-
-    def add(fn: Handler) -> Handler:
-        for name in names:
-            if name in HANDLERS:
-                raise ValueError(f"op {name!r} already has a handler")
-            HANDLERS[name] = fn
-        return fn
-
-    return add
+WIRING = frozenset(
+    {
+        "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Resize", "Slice",
+        "SpaceToDepth", "Split", "Squeeze", "Tile", "Transpose", "Unsqueeze", "Upsample",
+    }
+)  # fmt: skip
 
 
 def static(values: Array) -> tuple[int, ...]:

@@ -53,7 +53,8 @@ def read(path: Path) -> Model:
     inputs = tuple(_input(v) for v in graph.input if v.name not in constants)
     outputs = tuple(v.name for v in graph.output)
     _check_order(path, nodes, {*constants, *(i.name for i in inputs)}, outputs)
-    return Model(path, nodes, inputs, outputs, constants, opset)
+    opsets = {o.domain: int(o.version) for o in proto.opset_import}
+    return Model(path, nodes, inputs, outputs, constants, opset, opsets)
 
 
 def _opset(proto: Any, path: Path, onnx: Any) -> int:

@@ -27,7 +27,7 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], type[Exception], str]] = {
         [INPUT, node("LSTM", "a w w", "y")],
         {},
         NotImplementedError,
-        r"node 'n_y' \(LSTM\) of domain 'ai.onnx' has no handler; supported are .*Gemm.*Rewrite the model",
+        r"node 'n_y' \(LSTM\) of domain 'ai.onnx' has no handler; a recurrence .* supported are .*Gemm.*Rewrite the model",
     ),
     "unknown op without a name": (
         [INPUT, node("Sigmoid", "a", "y", name="")],

@@ -45,7 +45,7 @@ class Quantizer:
         return cls(scale, zero, lo, hi, rounding, signed and bits == 1)
 
 
-@handles("Quant", "IntQuant", "BipolarQuant")
+@handles("Quant", "IntQuant", "BipolarQuant", domain="qonnx")
 def quant(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     """Quantize a constant (float32, as the file), the host's input, or an activation (exact)."""
     q = quantizer(loader, node, operands)
