@@ -1,5 +1,5 @@
 """The rules of hls4ml's layers, one file for each kind of arithmetic; importing this fills the table."""
 
-from hls.plugin.rules import linear, shape
+from hls.plugin.rules import activation, layernorm, linear, shape, softmax, tables
 
-__all__ = ["linear", "shape"]
+__all__ = ["activation", "layernorm", "linear", "shape", "softmax", "tables"]

@@ -142,7 +142,7 @@ def legacy_inverses(size: int, table: Format) -> Array:
 
 
 def inverse_roots(size: int, epsilon_power: int, range_power: int, table: Format) -> Array:
-    """Raw entries of the layer normalization's table: 1 / sqrtf(10**-epsilon_power + i 2**-range_power / size),
+    """Raw entries of the layer normalization's table: 1 / sqrtf(10**-epsilon + i 2**-range / size),
     the argument in float32."""
     least, most = np.float32(10.0**-epsilon_power), np.float32(2.0**-range_power)
     step = np.float32(most / np.float32(size))

@@ -17,8 +17,8 @@ from hls.plugin.translate import Translation, rule
 def layer_normalization(t: Translation, layer: Any, operands: list[Tensor]) -> Tensor:
     """(x - mean) * table[int(var size 2**range)] * scale + bias, one cast to the result's type.
 
-    x, mean, every partial sum, each difference, its square and var are in accum_t; mean and var are sums times
-    1 / n in accum_t, not divided.
+    x, mean, every partial sum, each difference, its square and var are in accum_t; mean and var are sums
+    times 1 / n in accum_t, not divided.
     """
     (x,) = operands
     steps = int(layer.get_attr("seq_len"))

@@ -1,4 +1,4 @@
-"""Reading a table as hls4ml's C++ does: a fixed-point number becomes an int, is clamped, and picks an entry."""
+"""Reading a table as hls4ml's C++ does: a number becomes an int, is clamped, and picks an entry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from fxsim import ops
 from fxsim.formats import Format
 from fxsim.integers import Array, IntArray, exact
-from fxsim.trace import Tensor, minimum, select, trace
+from fxsim.trace import Tensor, maximum, minimum, select, trace
 from fxsim.types import TensorType
 
 INT = Format(32, 32)
@@ -43,7 +43,8 @@ def bounded(index: Tensor, size: int, negative: int) -> Tensor:
     """The index wrapped to C++'s int, then at most size - 1; a negative one becomes `negative`."""
     index = index.cast(INT)
     if index.type.bounds[0] < 0:
-        index = select(index < 0, negative, index)
+        inside = maximum(index, 0)
+        index = select(index < 0, negative, inside) if negative else inside
     return index if index.type.bounds[1] < size else minimum(index, size - 1)
 
 
@@ -72,7 +73,7 @@ def unit(
     """
     low, high = x.type.bounds
     few = high - low < max(CODES, size)
-    results = _results(x, build) if real is not None and high - low < ENUMERATED or few else None
+    results = _results(x, build) if (real is not None and high - low < ENUMERATED) or few else None
     error = None
     if results is not None and real is not None:
         raw, frac = results

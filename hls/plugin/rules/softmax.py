@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from hls.plugin.translate import Translation, rule
 
 @dataclass(frozen=True)
 class Slices:
-    """How hls4ml cuts a tensor: `outer` x `length` x `inner`, row-major; each column of `length` is one softmax."""
+    """How hls4ml cuts a tensor: `outer` x `length` x `inner`; each column of `length` is one softmax."""
 
     outer: int
     length: int
@@ -61,8 +62,8 @@ def softmax(t: Translation, layer: Any, operands: list[Tensor]) -> Tensor:
 
 
 def slices(t: Translation, layer: Any) -> Slices:
-    """io_parallel: by the layer's n_outer and n_inner; without them the whole tensor is one slice, whatever its
-    axis. io_stream: the last axis."""
+    """io_parallel: by the layer's n_outer and n_inner; without them the whole tensor is one slice, whatever
+    its axis. io_stream: the last axis."""
     shape = layer.get_input_variable().shape
     size = int(np.prod(shape))
     if t.io_type == "io_stream":
@@ -105,29 +106,50 @@ def tables(t: Translation, layer: Any, kind: str, source: Format, length: int) -
 def exponential(x: Tensor, of: Tables, stable: bool, source: Format, result: Format) -> Tensor:
     """e_i = exp table[top bits], e_i * inverse table[top bits of their sum], along the last axis.
 
-    The address of e_i is max - x_i, cast to `norm`, or x_i itself. The terms are cast to `sum`, and so is every
-    partial sum of a tree that adds neighbours.
+    The address of e_i is max - x_i, cast to `norm`, or x_i itself. The terms are cast to `sum`, and so is
+    every partial sum of a tree that adds neighbours.
     """
     values = clibrary.exponentials(of.exp_size, of.norm, of.scale, stable, of.exp)
     terms = fitted(values, of.exp, of.sum)
     address = (x.max(-1).reshape(*x.shape[:-1], 1) - x).cast(of.norm) if stable else x
-    e = top(address, of.norm, of.exp_size, terms, of.sum.frac)
+    sign = -of.scale if stable else of.scale
+    e = top(address, of.norm, of.exp_size, terms, of.sum.frac, "exp", lambda v: np.exp(sign * v))
     inverses = clibrary.inverses(of.inv_size, of.inv_input, of.inv)
     total = tree(e, of.sum).cast(of.inv_input)
-    factor = top(total, of.inv_input, of.inv_size, inverses, of.inv.frac)
+    # The greatest term of a stable softmax is 1.
+    least = 1.0 if stable else 0.0
+    factor = top(total, of.inv_input, of.inv_size, inverses, of.inv.frac, "1/x", lambda v: 1 / v, least)
     return (e * factor.reshape(*factor.shape, 1)).cast(result)
 
 
-def top(x: Tensor, address: Format, size: int, raw: Array, frac: int) -> Tensor:
-    """The entry at the number that the top bits of x's code in `address` make."""
+def top(
+    x: Tensor, address: Format, size: int, raw: Array, frac: int,
+    function: str, real: Callable[[Array], Array], least: float = -np.inf,
+) -> Tensor:  # fmt: skip
+    """The entry at the number that the top bits of x's code in `address` make, in a block `table`.
+
+    Its `max_error` is the largest distance from the real function over all codes above `least` that x can
+    have, in the unit of the result.
+    """
     bits = clibrary.address_bits(size)
-    codes = x.cast(address)
-    if bits < address.width:
-        codes = codes.cast(Format(bits, address.int_bits, address.signed))
-    base = 0
-    if address.signed:
-        raw, base = np.roll(raw, size // 2), -(size // 2)
-    return x.builder.apply(ops.Table(IntArray(exact(raw)), base, frac), codes)
+    codes, dropped = x.cast(address), address.width - bits
+    base = -(size // 2) if address.signed else 0
+    raw = np.roll(raw, size // 2) if address.signed else raw
+    low, high = codes.type.bounds
+    index = np.arange(low >> dropped, (high >> dropped) + 1)
+    ends = np.stack([np.maximum(index << dropped, low), np.minimum(((index + 1) << dropped) - 1, high)])
+    points = np.ldexp(ends.astype(np.float64), -codes.frac)
+    with np.errstate(over="ignore", divide="ignore"):
+        distance = np.abs(
+            real(np.maximum(points, least)) - np.ldexp(raw[index - base].astype(np.float64), -frac)
+        )
+    error = float(distance[points >= least].max(initial=0.0))
+    params = {"function": function, "entries": size, "max_error": error}
+    with x.builder.block("table", function, [codes], params) as outputs:
+        if dropped:
+            codes = codes.cast(Format(bits, address.int_bits, address.signed))
+        outputs.append(x.builder.apply(ops.Table(IntArray(exact(raw)), base, frac), codes))
+    return outputs[0]
 
 
 def tree(x: Tensor, form: Format) -> Tensor:

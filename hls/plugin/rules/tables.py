@@ -1,4 +1,4 @@
-"""Activations by a table of float32 values: sigmoid, tanh, softplus, softsign, ELU, SELU, and HGQ's own tables."""
+"""Activations by a table of float32 values: sigmoid, tanh, softplus, softsign, ELU, SELU; HGQ's tables."""
 
 from __future__ import annotations
 
