@@ -11,11 +11,20 @@ import onnxruntime
 NARROW = {"int4", "uint4", "int2", "uint2"}
 
 
-def tensors(path: Path | str, x: np.ndarray) -> dict[str, np.ndarray]:
+def samples(path: Path | str, x: np.ndarray) -> dict[str, np.ndarray]:
+    """As `tensors`, for files whose constants say that the batch is 1: one sample after another."""
+    rows = [tensors(path, x[i : i + 1], 1) for i in range(len(x))]
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def tensors(path: Path | str, x: np.ndarray, batch: int | None = None) -> dict[str, np.ndarray]:
     """{tensor name: values, batch first}; tensors of types that NumPy has not are left out."""
     proto = onnx.load(str(path))
     proto.graph.input[0].type.tensor_type.shape.dim[0].ClearField("dim_value")
-    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    if batch is None:
+        proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    else:
+        proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
     types = {t.name: onnx.helper.tensor_dtype_to_np_dtype(t.data_type).name for t in proto.graph.initializer}
     narrow = {
         n.output[0]

@@ -56,7 +56,7 @@ def quantized(
     """The codes lo..hi of an activation or of the host's input, as a tensor whose real value is the code."""
     zeros = channels(p.zero, x.shape)
     least, most = int(min(zeros.values)), int(max(zeros.values))
-    q = Quantizer(p.scale, np.zeros((), np.float32), lo - most, hi - least)
+    q = Quantizer(p.scale, np.zeros((), np.float32), np.array(lo - most), np.array(hi - least))
     y = host_codes(loader, node, x, q) if isinstance(x, RealInput) else codes(loader, node, x, q)
     if least != most:
         ends = [[end - int(z) for z in zeros.values] for end in (lo, hi)]
@@ -207,5 +207,5 @@ def clipped(loader: Loader, node: FileNode, lo: int, hi: int) -> tuple[int, int]
     if ends[0] > ends[1]:
         return lo, hi
     if ends != [lo, hi]:
-        loader.narrowed.add(name)
+        loader.reasons[name] = "the Clip after it is built into the quantizer"
     return ends[0], ends[1]

@@ -139,11 +139,12 @@ def reshaped(loader: Loader, node: FileNode, x: Symbol, full: tuple[int, ...]) -
     return result
 
 
-def folded(loader: Loader, node: FileNode, x: Constant, *rest: Constant) -> Constant:
+def folded(loader: Loader, node: FileNode, x: Constant, *rest: Symbol | None) -> Constant:
     """A wiring op on a constant: on its values, and on its integers and scales if it is quantized."""
+    fixed = [loader.constant(node, r, "parameter").values for r in rest]
 
     def move(a: Array) -> Array:
-        return evaluate(node, [a, *(r.values for r in rest)], loader.model.opset)[0]
+        return evaluate(node, [a, *fixed], loader.model.opset)[0]
 
     if x.codes is None or x.scale is None:
         return Constant(move(x.values))
