@@ -13,10 +13,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fxsim.cli import demo, hls, info, report, run, solve, verify, verilog
+from fxsim.cli import check, demo, hls, info, profile, report, run, solve, verify, verilog
 from fxsim.cli.console import Console
 
-COMMANDS = (demo, info, run, verilog, verify, report, hls, solve)
+COMMANDS = (demo, info, check, profile, run, verilog, verify, report, hls, solve)
 
 EXIT_OK, EXIT_MISMATCH, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 EXIT_CLOSED = 141

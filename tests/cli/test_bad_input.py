@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import fxsim
+import fxsim.compare
 from fxsim import iterate
 from fxsim.cli import main
 from fxsim.data import digits_model
@@ -313,6 +314,19 @@ def test_command_line_prints_one_line_and_exits_with_2(
 
 
 SATURATING = fxsim.SQ(3, 6, rounding="RND", overflow="SAT")
+
+
+@case("a saved graph, where a framework is to be compared")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    graph().save(tmp / "g.fxs")
+    fxsim.compare.check(tmp / "g.fxs", graph(), [np.zeros((1, 2))])
+
+
+@case("a picture of an unknown kind")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from fxsim.compare.plot import plot
+
+    plot(tmp / "p.gif", fxsim.compare.profile(graph(), [np.zeros((1, 2))]))
 
 
 @case("an iteration that no proof says will stop")
