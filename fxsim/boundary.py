@@ -140,38 +140,68 @@ def _real_text(code: int, frac: int) -> str:
 
 
 @dataclass(frozen=True)
-class QuantEncoder(Encoder):
+class CodeEncoder(Encoder):
+    """A quantizer of the model file in its own float32; float32 arithmetic may stand before it."""
+
+    def bounds(self) -> tuple[Array, Array]:
+        """(least, greatest) code, exact integers: one, or one per index of the input's channel axis."""
+        raise NotImplementedError(f"{type(self).__name__} has no bounds rule")
+
+    def codes(self, x: Array) -> Array:
+        """The codes of float32 numbers (infinities saturate)."""
+        raise NotImplementedError(f"{type(self).__name__} has no codes rule")
+
+    def encode(self, x: Array, name: str) -> Array:
+        with np.errstate(over="ignore"):  # beyond float32 is infinite there, and saturates
+            return self.codes(check_real(x, name).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class QuantEncoder(CodeEncoder):
     """The model file's own input quantizer, in its own float32: clip(round(x / scale + zero_point), lo, hi).
 
-    `scale`, `zero_point` are float32 numbers, one or one per index of `axis`. The codes keep the zero point
-    (value = code - zero_point is the graph's affair).
+    `scale`, `zero_point` are float32 numbers, one or one per index of `axis`, and so are `lo` and `hi`. The
+    codes keep the zero point (value = code - zero_point is the graph's affair). The rounding BIPOLAR gives 1
+    where x / scale + zero_point >= 0, else 0.
     """
 
     scale: tuple[float, ...]
     zero_point: tuple[float, ...]
-    lo: int
-    hi: int
+    lo: int | tuple[int, ...]
+    hi: int | tuple[int, ...]
     rounding: str = "ROUND"
     axis: int | None = None
 
     def __post_init__(self) -> None:
-        if self.rounding not in QUANT_ROUNDINGS:
+        if self.rounding not in (*QUANT_ROUNDINGS, "BIPOLAR"):
             raise ValueError(f"rounding must be one of {QUANT_ROUNDINGS}, not {self.rounding!r}")
         if any(not (s > 0 and np.isfinite(s)) for s in self.scale):
             raise ValueError(f"scale must be positive and finite, not {self.scale}")
 
-    def encode(self, x: Array, name: str) -> Array:
-        with np.errstate(over="ignore"):  # beyond float32 is infinite there, and saturates
-            x = check_real(x, name).astype(np.float32)
-            scale, zero = (self._spread(v, x.ndim) for v in (self.scale, self.zero_point))
+    def codes(self, x: Array) -> Array:
+        with np.errstate(over="ignore"):
+            scale, zero = (
+                self._spread(np.array(v, np.float32), x.ndim) for v in (self.scale, self.zero_point)
+            )
             q = x / scale + zero
+        if self.rounding == "BIPOLAR":
+            return np.asarray(q >= 0, np.int64)
         # In float64, as float32 would round the bounds of codes beyond 24 bits.
         codes = round_real(q, self.rounding).astype(np.float64)
-        return np.clip(codes, self.lo, self.hi).astype(np.int64)
+        lo, hi = (self._spread(exact(np.array(v, object)), x.ndim) for v in (self.lo, self.hi))
+        inside = np.clip(codes, lo.astype(np.float64), hi.astype(np.float64))
+        if max(abs(int(lo.min())), abs(int(hi.max()))) < 1 << 53:
+            return inside.astype(np.int64)
+        whole = np.array([int(v) for v in inside.ravel().tolist()], object).reshape(x.shape)
+        return exact(np.minimum(np.maximum(whole, lo.astype(object)), hi.astype(object)))
 
-    def _spread(self, v: tuple[float, ...], ndim: int) -> Array:
-        a = np.array(v, np.float32)
-        if self.axis is None:
+    def bounds(self) -> tuple[Array, Array]:
+        if self.rounding == "BIPOLAR":
+            return np.array(0), np.array(1)
+        return exact(np.array(self.lo, object)), exact(np.array(self.hi, object))
+
+    def _spread(self, a: Array, ndim: int) -> Array:
+        if self.axis is None or a.size == 1:
             return a.reshape(())
         return a.reshape((-1,) + (1,) * (ndim - 2 - self.axis % (ndim - 1)))
 

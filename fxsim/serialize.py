@@ -21,11 +21,12 @@ from fxsim.boundary import Affine, Encoder
 from fxsim.files import atomic_path
 from fxsim.formats import Format
 from fxsim.graph import Block, Graph, Input, Name, Node, Op, Value
+from fxsim.host import HostStep
 from fxsim.integers import IntArray
 from fxsim.types import TensorType
 
 VERSION = 1
-_DATA: dict[str, type] = {"Affine": Affine, "Format": Format}
+_DATA: dict[str, type] = {"Affine": Affine, "Format": Format, "HostStep": HostStep}
 Arrays = dict[str, np.ndarray[Any, Any]]
 T = TypeVar("T")
 

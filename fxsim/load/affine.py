@@ -10,6 +10,7 @@ import numpy as np
 
 from fxsim.boundary import Affine
 from fxsim.graph import Op
+from fxsim.host import HostStep
 from fxsim.integers import Array
 from fxsim.trace import Tensor
 
@@ -113,12 +114,34 @@ class Activation:
 
 @dataclass(frozen=True)
 class RealInput:
-    """The file's real-valued input before its first quantizer, and the wiring met so far."""
+    """The file's real-valued input before its first quantizer: the wiring and the arithmetic met so far.
+
+    `steps` act on the input as it comes, of shape `start`, and `wiring` follows them.
+    """
 
     name: str
     shape: tuple[int, ...]
     start: tuple[int, ...]
     wiring: tuple[Op, ...] = ()
+    steps: tuple[HostStep, ...] = ()
+
+    def unwired(self, values: Array) -> Channels:
+        """Parameters that broadcast against the wired input, as ones of the input itself.
+
+        ValueError where they vary along several axes of it.
+        """
+        a = np.asarray(values)
+        if a.size > 1 and self.wiring:
+            a = np.broadcast_to(a, (1, *self.shape))
+            index = np.arange(int(np.prod(self.start))).reshape(1, *self.start)
+            for op in self.wiring:
+                index = np.asarray(op.place(index, index.ndim - 1))  # type: ignore[attr-defined]
+            full = np.ones((1, *self.start), a.dtype)  # elements that the wiring drops do not matter
+            full.ravel()[index.ravel()] = a.ravel()
+            if np.any(full.ravel()[index] != a):
+                raise ValueError("an element of the input that is used twice has two parameters")
+            a = full
+        return channels(a, self.start)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from fxsim import ops
-from fxsim.boundary import FormatEncoder, QuantEncoder
+from fxsim.boundary import CodeEncoder, Encoder, FormatEncoder
 from fxsim.formats import Format
 from fxsim.graph import Graph, Name, Op
+from fxsim.host import SteppedEncoder
 from fxsim.integers import Array, IntArray
 from fxsim.load.affine import Activation, Constant, RealInput, Symbol, as_fractions, rewired
 from fxsim.load.model import DEFAULT_DOMAIN, FileNode, Model
@@ -15,6 +16,7 @@ from fxsim.load.onnx_file import evaluate
 from fxsim.load.table import HANDLERS as HANDLERS
 from fxsim.load.table import LINEAR_OPS, find, unknown
 from fxsim.load.table import handles as handles
+from fxsim.load.table import on_host as on_host
 from fxsim.trace import Builder, Tensor, maximum, minimum
 from fxsim.types import TensorType
 
@@ -30,7 +32,7 @@ class Loader:
         self.model, self.input, self.rescale = model, input, rescale
         self.builder = Builder(model.name)
         self.symbols: dict[str, Symbol] = {k: Constant(v) for k, v in model.constants.items()}
-        self._codes: dict[str, tuple[QuantEncoder, Tensor]] = {}
+        self._codes: dict[str, tuple[Encoder, Tensor]] = {}
         self._blocks: set[str] = set()
         self.reasons: dict[str, str] = {}  # why these tensors of the file have no value of their own
         self.batch = model.inputs[0].shape[0] if model.inputs else 1
@@ -76,7 +78,7 @@ class Loader:
         if foldable and not kept:
             self._fold(node, [c.values for c in fixed])
             return
-        handler = find(node)
+        handler = find(node, any(isinstance(o, RealInput) for o in operands))
         if handler is None:
             raise unknown(node)
         try:
@@ -195,15 +197,21 @@ class Loader:
         """A wiring op on an activation or on the real input, scales following their axis."""
         if isinstance(x, RealInput):
             shape = op.infer(TensorType.constant(np.zeros(x.shape, np.int64), 0)).shape
-            return RealInput(x.name, shape, x.start, (*x.wiring, op))
+            return RealInput(x.name, shape, x.start, (*x.wiring, op), x.steps)
         assert isinstance(x, Activation)
         if x.axis is None:
             return Activation(self.builder.apply(op, x.tensor), x.lines)
         lines, axis = rewired(x.lines, x.axis, x.shape, op)
         return Activation(self.builder.apply(op, x.tensor), lines, axis)
 
-    def encoded(self, node: FileNode, x: RealInput, encoder: QuantEncoder, frac: int) -> Tensor:
-        """The graph's input at the codes of `encoder`, and the wiring before its quantizer."""
+    def encoded(
+        self, node: FileNode, x: RealInput, quantizer: CodeEncoder, axis: int | None, frac: int = 0
+    ) -> Tensor:
+        """The graph's input at the codes of the quantizer behind x's steps, and the wiring before it.
+
+        `axis` is the channel axis of the input if the codes' range varies along it.
+        """
+        encoder = SteppedEncoder(x.steps, quantizer) if x.steps else quantizer
         known = self._codes.get(x.name)
         if known is not None and known[0] != encoder:
             raise self.error(
@@ -213,7 +221,11 @@ class Loader:
             )
         if known is None:
             shape = x.start
-            lo, hi = (np.full(shape, v, np.int64) for v in (encoder.lo, encoder.hi))
+            rest = 0 if axis is None else len(shape) - 1 - axis
+            lo, hi = (
+                np.broadcast_to(v.reshape(v.shape + (1,) * rest if v.ndim else ()), shape)
+                for v in quantizer.bounds()
+            )
             tensor = self.builder.input(x.name, TensorType(shape, frac, lo, hi), encoder)
             known = self._codes[x.name] = (encoder, tensor)
         tensor = known[1]

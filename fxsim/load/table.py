@@ -17,6 +17,9 @@ Handler = Callable[["Loader", FileNode, "list[Symbol | None]"], "Symbol | tuple[
 HANDLERS: dict[str, Handler] = {}
 """By op for the standard domain, by "family:op" for any other."""
 
+HOST: dict[str, Handler] = {}
+"""Handlers of nodes whose first data operand is the real input before its quantizer, by the same keys."""
+
 FAMILIES = {
     **dict.fromkeys(DEFAULT_DOMAIN, ""),
     **dict.fromkeys(QUANT_DOMAINS, "qonnx"),
@@ -64,8 +67,20 @@ def handles(*names: str, domain: str = "") -> Callable[[Handler], Handler]:
     return add
 
 
-def find(node: FileNode) -> Handler | None:
-    """The handler of a node, or None."""
+def on_host(*names: str, domain: str = "") -> Callable[[Handler], Handler]:
+    """Decorator: the handler of these ops on the real input, before its first quantizer."""
+
+    def add(fn: Handler) -> Handler:
+        HOST.update({key(domain, name): fn for name in names})
+        return fn
+
+    return add
+
+
+def find(node: FileNode, real: bool = False) -> Handler | None:
+    """The handler of a node, or None; `real` says that an operand is the real input."""
+    if real and key(node.domain, node.op) in HOST:
+        return HOST[key(node.domain, node.op)]
     found = HANDLERS.get(key(node.domain, node.op))
     if found is None and node.domain in LINEAR_DOMAINS and node.op in LINEAR_OPS:
         return HANDLERS.get(node.op)

@@ -155,12 +155,6 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], type[Exception], str]] = {
         ValueError,
         r"\(Quant\) has the rounding mode 'SOMEHOW'; use one of ROUND",
     ),
-    "bipolar input": (
-        [node("BipolarQuant", "x s", "y")],
-        {},
-        ValueError,
-        r"\(BipolarQuant\) is a bipolar input quantizer; pass input=Format",
-    ),
     "missing inputs": (
         [node("Quant", "x s", "y", signed=1)],
         {},

@@ -17,32 +17,39 @@ from fxsim.load.loader import Loader, handles
 from fxsim.load.model import FileNode
 from fxsim.load.rescale import rescale
 from fxsim.load.steps import BIPOLAR, StepFunction
-from fxsim.trace import maximum, minimum
+from fxsim.trace import Tensor, maximum, minimum
 
 
 @dataclass(frozen=True)
 class Quantizer:
-    """The parameters of one quantizer node: code = clip(round(x / scale + zero), lo, hi), float32 arrays as
-    stored.
+    """The parameters of one quantizer node: code = clip(round(x / scale + zero), lo, hi), float arrays as
+    stored; `lo` and `hi` are integers, one or shaped to broadcast like the scale.
 
     Bipolar ones (BipolarQuant, a signed 1-bit Quant) have the codes -1 and +1, +1 from 0 on.
     """
 
     scale: Array
     zero: Array
-    lo: int
-    hi: int
+    lo: Array
+    hi: Array
     rounding: str = "ROUND"
     bipolar: bool = False
 
     @classmethod
     def of_bits(
-        cls, scale: Array, zero: Array, bits: int, signed: bool, narrow: bool, rounding: str
+        cls, scale: Array, zero: Array, bits: Array, signed: bool, narrow: bool, rounding: str
     ) -> Quantizer:
-        """The code range of QONNX's Quant."""
-        lo = -(1 << (bits - 1)) + narrow if signed else 0
-        hi = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1 - narrow
-        return cls(scale, zero, lo, hi, rounding, signed and bits == 1)
+        """The code range of QONNX's Quant, of one bit width or several."""
+        top = [1 << (int(b) - signed) for b in bits.ravel()]
+        lo = [narrow - t if signed else 0 for t in top]
+        hi = [t - 1 if signed else t - 1 - narrow for t in top]
+        ends = [exact(np.array(e, object).reshape(bits.shape)) for e in (lo, hi)]
+        return cls(scale, zero, ends[0], ends[1], rounding, signed and bool(np.all(bits == 1)))
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The least and the greatest code of all channels."""
+        return int(self.lo.min()), int(self.hi.max())
 
 
 @handles("Quant", "IntQuant", "BipolarQuant", domain="qonnx")
@@ -66,14 +73,19 @@ def quantizer(loader: Loader, node: FileNode, operands: list[Any]) -> Quantizer:
     if not np.all(np.isfinite(scale)) or not np.all(scale > 0):
         raise loader.error(node, "has a scale that is not positive and finite", "retrain or export it again")
     if node.op == "BipolarQuant":
-        return Quantizer.of_bits(scale, np.zeros((), np.float32), 1, True, False, "ROUND")
+        return Quantizer.of_bits(scale, np.zeros((), np.float32), np.ones((), int), True, False, "ROUND")
     zero = parameter(loader, node, operands[2], "zero point")
     width = parameter(loader, node, operands[3], "bit width")
-    if np.any(width != width.ravel()[0]):
-        raise loader.error(node, "has a bit width per channel", "use one bit width per tensor")
-    bits = float(width.ravel()[0])
-    if bits != int(bits) or bits < 1 or bits > 64:
-        raise loader.error(node, f"has the bit width {bits}", "use a whole number in 1..64")
+    signed = bool(node.get("signed", 1))
+    bad = [w for w in width.ravel().tolist() if not 1 <= w <= 64 or w != int(w)]
+    if bad or not width.size:
+        raise loader.error(
+            node, f"has the bit width {(bad or ['nothing'])[0]}", "use a whole number in 1..64"
+        )
+    if signed and np.any(width == 1) and not np.all(width == 1):
+        raise loader.error(
+            node, "has channels of 1 signed bit, which are -1 and 1, beside wider ones", "give them 2 bits"
+        )
     if np.any(zero != np.rint(zero)):
         raise loader.error(node, "has a zero point that is no integer", "use an integer zero point")
     rounding = str(node.get("rounding_mode", "ROUND")).upper()
@@ -81,57 +93,64 @@ def quantizer(loader: Loader, node: FileNode, operands: list[Any]) -> Quantizer:
         raise loader.error(
             node, f"has the rounding mode {rounding!r}", f"use one of {', '.join(QUANT_ROUNDINGS)}"
         )
+    bits = width.ravel()[0] if np.all(width == width.ravel()[0]) else width
     return Quantizer.of_bits(
-        scale, zero, int(bits), bool(node.get("signed", 1)), bool(node.get("narrow", 0)), rounding
+        scale, zero, np.asarray(bits, np.int64), signed, bool(node.get("narrow", 0)), rounding
     )
 
 
 def parameter(loader: Loader, node: FileNode, symbol: Symbol | None, what: str) -> Array:
-    """A constant parameter as float32."""
-    return np.asarray(loader.constant(node, symbol, what).values, np.float32)
+    """A constant parameter as float32 (or float64 if it is stored so). ValueError unless it is finite."""
+    a = loader.constant(node, symbol, what).values
+    a = np.asarray(a, np.float64 if a.dtype == np.float64 else np.float32)
+    if not np.all(np.isfinite(a)):
+        raise loader.error(
+            node, f"has a {what} that is not positive and finite" if what == "scale" else
+            f"has a {what} that is not finite", "retrain or export it again",
+        )  # fmt: skip
+    return a
 
 
 def quantized_constant(node: FileNode, x: Constant, q: Quantizer) -> Constant:
     """Weights by the file's own float32 rule; the zero point is taken off the codes. ValueError for NaN."""
-    if np.isnan(x.values).any():
-        at = tuple(int(i) for i in np.argwhere(np.isnan(x.values))[0])
+    values = np.asarray(x.values, np.float64 if x.values.dtype == np.float64 else np.float32)
+    if np.isnan(values).any():
+        at = tuple(int(i) for i in np.argwhere(np.isnan(values))[0])
         raise ValueError(f"{node} quantizes a constant that is NaN at {at}; train or export the model again")
-    y = np.asarray(x.values, np.float32) / q.scale + q.zero
+    with np.errstate(over="ignore"):
+        y = values / q.scale + q.zero
     if q.bipolar:
         code = np.where(y >= 0, 1, -1)
     else:
         # The bounds of wide quantizers are no floats, so they are applied once more to the integers.
-        near = np.clip(round_real(y, q.rounding), float(q.lo), float(q.hi)).ravel().tolist()
-        code = exact(np.array([min(max(int(v), q.lo), q.hi) for v in near], object).reshape(y.shape))
+        ends = [np.broadcast_to(e.astype(object), y.shape) for e in (q.lo, q.hi)]
+        near = np.clip(round_real(y, q.rounding), *(e.astype(np.float64) for e in ends)).ravel().tolist()
+        rows = zip(near, *(e.ravel() for e in ends), strict=True)
+        code = exact(np.array([min(max(int(v), lo), hi) for v, lo, hi in rows], object).reshape(y.shape))
     code = subtract(code, q.zero.astype(np.int64))
     return Constant((code.astype(np.float32) * q.scale).astype(np.float32), code, q.scale)
 
 
 def host_codes(loader: Loader, node: FileNode, x: RealInput, q: Quantizer) -> Activation:
     """The graph's input: codes that the host makes by the file's own float32 rule."""
-    if q.bipolar:
+    if q.scale.dtype != np.float32:
         raise loader.error(
-            node, "is a bipolar input quantizer", "pass input=Format, so that it becomes hardware"
+            node, f"has a scale of type {q.scale.dtype.name} for the real input", "store it as float32"
         )
     scale, zero = channels(q.scale, x.shape), channels(q.zero, x.shape)
-    axes = {c.axis for c in (scale, zero)} - {None}
-    if axes and x.wiring:
-        raise loader.error(
-            node,
-            "quantizes the reshaped input per channel",
-            "quantize before the reshape, or pass input=Format",
-        )
+    found = [x.unwired(a) for a in (q.scale, q.zero, q.lo, q.hi)]
+    axes = {c.axis for c in found} - {None}
+    if len(axes) > 1:
+        raise loader.error(node, "has parameters along different axes of the input", "use one axis")
     axis = axes.pop() if axes else None
-    encoder = QuantEncoder(
-        tuple(float(v) for v in scale.values),
-        tuple(float(v) for v in zero.values),
-        q.lo,
-        q.hi,
-        q.rounding,
-        axis,
-    )
+    s, z = (tuple(float(v) for v in c.values) for c in found[:2])
+    lo, hi = (int(c.values[0]) if c.axis is None else tuple(int(v) for v in c.values) for c in found[2:])
+    encoder = QuantEncoder(s, z, lo, hi, "BIPOLAR" if q.bipolar else q.rounding, axis)
+    if q.bipolar:
+        bits = loader.encoded(node, x, encoder, axis)
+        return dequantized(Activation(bits * 2 - 1), scale, zero).settled()
     power = log2(scale.values[0]) if axis is None and zero.values[0] == 0 else None
-    tensor = loader.encoded(node, x, encoder, 0 if power is None else -power)
+    tensor = loader.encoded(node, x, encoder, axis, 0 if power is None else -power)
     return Activation(tensor) if power is not None else dequantized(Activation(tensor), scale, zero)
 
 
@@ -143,45 +162,59 @@ def dequantized(code: Activation, scale: Channels, zero: Channels) -> Activation
 def codes(loader: Loader, node: FileNode, x: Activation, q: Quantizer) -> Activation:
     """Quantize an activation: one Cast where all scales are powers of two, else the exact steps."""
     scale, zero = channels(q.scale, x.shape), channels(q.zero, x.shape)
-    power = (
-        log2(scale.values[0])
-        if scale.axis is None and len(zero.values) == 1 and zero.values[0] == 0
-        else None
-    )
-    if power is not None and x.identity and not q.bipolar:
+    low, high = channels(q.lo, x.shape), channels(q.hi, x.shape)
+    one = scale.axis is None and zero.axis is None and low.axis is None and high.axis is None
+    power = log2(scale.values[0]) if scale.axis is None and all(v == 0 for v in zero.values) else None
+    if power is not None and one and x.identity and not q.bipolar:
         fmt = enclosing(q, scale.values[0])
         if fmt is not None:
             # A symmetric format never saturates to its least code.
             least = -fmt.hi if fmt.overflow is Overflow.SAT_SYM else fmt.lo
-            exact_range = (least, fmt.hi) == (q.lo, q.hi)
-            params = {"format": fmt} | ({} if exact_range else {"low": q.lo, "high": q.hi})
+            exact_range = (least, fmt.hi) == q.ends
+            params = {"format": fmt} | (
+                {} if exact_range else dict(zip(("low", "high"), q.ends, strict=True))
+            )
             with loader.builder.block("quantize", loader.block_name(node), [x.tensor], params) as outputs:
                 y = x.tensor.cast(fmt)
-                for join, end in ((maximum, q.lo), (minimum, q.hi)) if not exact_range else ():
+                for join, end in zip((maximum, minimum), q.ends, strict=True) if not exact_range else ():
                     y = join(y, loader.builder.apply(ops.Const(IntArray(np.array(end)), y.frac)))
                 outputs.append(y)
             return Activation(outputs[0])
-    if q.hi - q.lo >= 1 << 16:
+    span = q.ends[1] - q.ends[0]
+    if span >= 1 << 16:
         raise loader.error(
             node,
-            f"has {(q.hi - q.lo).bit_length()} bits behind a float scale",
+            f"has {span.bit_length()} bits behind a float scale",
             "use at most 16 bits, or a power-of-two scale",
         )
     steps = x.map(lambda line, s, z: line.then(1 / s, z), scale, zero)
-    axis = steps.axis if steps.axis is not None else 0 if x.shape else None
-    lines = steps.lines * (x.shape[axis] if steps.axis is None and axis is not None else 1)
-    functions = [step_function(line, q, x.tensor.frac) for line in lines]
-    tensor = rescale(
-        loader.builder, loader.block_name(node), x.tensor, functions, axis, power or 0, loader.rescale
-    )
+    tensor = stepped(loader, node, steps, q, low, high, power or 0)
     return Activation(tensor) if power is not None else dequantized(Activation(tensor), scale, zero)
+
+
+def stepped(
+    loader: Loader, node: FileNode, y: Activation, q: Quantizer, low: Channels, high: Channels, power: int
+) -> Tensor:
+    """round(y) clipped to low..high as a "rescale" block, per channel of y and of its range."""
+    axes = {a for a in (y.axis, low.axis, high.axis) if a is not None}
+    if len(axes) > 1:
+        raise loader.error(node, "has scales and bit widths along different axes", "use one axis")
+    axis = axes.pop() if axes else 0 if y.shape else None
+    n = 1 if axis is None else y.shape[axis]
+    rows = [row * (n if len(row) == 1 else 1) for row in (y.lines, tuple(low.values), tuple(high.values))]
+    functions = [
+        step_function(line, int(lo), int(hi), q, y.tensor.frac) for line, lo, hi in zip(*rows, strict=True)
+    ]
+    name = loader.block_name(node)
+    return rescale(loader.builder, name, y.tensor, functions, axis, power, loader.rescale)
 
 
 def enclosing(q: Quantizer, scale: Fraction) -> Format | None:
     """The narrowest saturating format that holds lo..hi, None for CEIL and UP, by which no format rounds."""
-    signed = q.lo < 0
-    bits = max(q.hi.bit_length() if q.hi > 0 else 0, (-1 - q.lo).bit_length() if signed else 0) + signed
-    narrow = signed and bits > 1 and q.lo == 1 - (1 << (bits - 1))
+    lo, hi = q.ends
+    signed = lo < 0
+    bits = max(hi.bit_length() if hi > 0 else 0, (-1 - lo).bit_length() if signed else 0) + signed
+    narrow = signed and bits > 1 and lo == 1 - (1 << (bits - 1))
     try:
         return from_qonnx(
             max(bits, 1 + signed), signed=signed, narrow=narrow, rounding_mode=q.rounding, scale=scale
@@ -190,11 +223,11 @@ def enclosing(q: Quantizer, scale: Fraction) -> Format | None:
         return None
 
 
-def step_function(line: Line, q: Quantizer, frac: int) -> StepFunction:
+def step_function(line: Line, lo: int, hi: int, q: Quantizer, frac: int) -> StepFunction:
     """The code as a function of the raw integer: a line in code units, its clamps as a smaller code range."""
     unit = Fraction(2) ** -frac
     if q.bipolar:
         whole = StepFunction(line.scale * unit, line.offset, 0, 1, BIPOLAR)
     else:
-        whole = StepFunction(line.scale * unit, line.offset, q.lo, q.hi, q.rounding)
+        whole = StepFunction(line.scale * unit, line.offset, lo, hi, q.rounding)
     return whole.clamped(*(None if v is None else v / unit for v in (line.low, line.high)))
