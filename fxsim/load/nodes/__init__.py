@@ -1,7 +1,20 @@
 """What each op of a model file means: handlers in the table of fxsim.load.loader, one idea a module."""
 
-from fxsim.load.nodes import conv, dense, host, join, pool, qdq, qlinear, quant, reorder, resize, wiring
+from fxsim.load.nodes import (
+    conv,
+    dense,
+    host,
+    join,
+    multithreshold,
+    pool,
+    qdq,
+    qlinear,
+    quant,
+    reorder,
+    resize,
+    wiring,
+)
 from fxsim.load.table import supported as supported
 
 # Importing a module of handlers fills the table; a new op is one function in one of them.
-MODULES = (conv, dense, host, join, pool, qdq, qlinear, quant, reorder, resize, wiring)
+MODULES = (conv, dense, host, join, multithreshold, pool, qdq, qlinear, quant, reorder, resize, wiring)
