@@ -92,10 +92,10 @@ def unrounded(encoder: Encoder, raw: Array, x: Array) -> tuple[Array, tuple[floa
     if isinstance(encoder, QuantEncoder):
         rank = x.ndim - 1
         scale, zero = (column(list(v), rank, encoder.axis) for v in (encoder.scale, encoder.zero_point))
-        code, lo, hi = x.astype(np.float64) / scale + zero, encoder.lo, encoder.hi
+        code, lo, hi = x.astype(np.float64) / scale + zero, int(encoder.lo), int(encoder.hi)
     elif isinstance(encoder, FormatEncoder):
         f = encoder.format
-        code, lo, hi = np.ldexp(x.astype(np.float64), f.frac), f.lo, f.hi
+        code, lo, hi = np.ldexp(x.astype(np.float64), f.frac), int(f.lo), int(f.hi)
     else:
         return np.asarray(raw, np.float64), None
     return np.clip(code, lo, hi), (float(np.mean(code < lo - 0.5)), float(np.mean(code > hi + 0.5)))

@@ -1,8 +1,8 @@
 """The trained models that ship with the package, their test images, and a reference's integer codes.
 
-The models classify the 8x8 digits of scikit-learn (UCI "Optical Recognition of Handwritten Digits"): 64
-inputs, two hidden layers of 32 units, 4-bit weights and activations, trained and exported with Brevitas. The
-500 images were not trained on.
+The models classify the 8x8 digits of scikit-learn (UCI "Optical Recognition of Handwritten Digits") with
+4-bit weights and activations, trained and exported with Brevitas: two with two hidden layers of 32 units, and
+one with two convolutions. The 500 images were not trained on.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import numpy as np
 from fxsim.integers import Array
 
 FOLDER = Path(__file__).parent / "digits"
-DIGITS = ("digits_mlp_w4a4_pow2", "digits_mlp_w4a4_floatscale_bn")
+DIGITS = ("digits_mlp_w4a4_pow2", "digits_mlp_w4a4_floatscale_bn", "digits_cnn_w4a4_pow2")
 
 
 def digits_model(name: str = DIGITS[0]) -> Path:
-    """The QONNX file of a shipped model: power-of-two scales, or real scales with batch normalization."""
+    """The QONNX file of a shipped model: power-of-two scales, real scales with batch normalization, or a
+    convolutional one with power-of-two scales."""
     return FOLDER / f"{_known(name)}.qonnx.onnx"
 
 

@@ -70,7 +70,7 @@ def test_blocks_of_the_graph() -> None:
     ]  # fmt: skip
     conv = graph.blocks[0].params
     assert conv["weight"].shape == (3, 3, 1, 8)
-    assert (conv["stride"], conv["before"], conv["groups"]) == ([1, 1], [0, 0], 1)
+    assert (conv["stride"], conv["before"], conv["groups"]) == ((1, 1), (0, 0), 1)
     assert graph.inputs[0].type.shape == (1, 8, 8)
 
 

@@ -17,7 +17,7 @@ from fxsim.load import load
 
 DATA = Path(__file__).parent / "data"
 RESCALES = ("auto", "dyadic", "threshold")
-POW2, FLOAT = DIGITS
+POW2, FLOAT, CNN = DIGITS
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,8 @@ def test_shipped_reference_is_what_qonnx_computes(model, oracle) -> None:
     for name, want in expected.items():
         assert np.array_equal(codes[name], want), name
     assert np.array_equal(out, oracle["global_out"])
-    assert np.array_equal(out, np.load(DATA / f"{model}.npz")["out_qonnx"])
+    stored = np.load(DATA / f"{model}.npz")["out_qonnx"]
+    assert len(stored) >= 64 and np.array_equal(out[: len(stored)], stored)
 
 
 def test_pow2_outputs_equal_qonnx_exactly(samples) -> None:
@@ -104,7 +105,7 @@ def test_float_scale_accumulators_and_outputs_are_exact(samples) -> None:
     assert np.array_equal(graph.run(samples), np.array(want))
 
 
-@pytest.mark.parametrize(("name", "right"), [(POW2, 484), (FLOAT, 492)])
+@pytest.mark.parametrize(("name", "right"), [(POW2, 484), (FLOAT, 492), (CNN, 463)])
 def test_accuracy(name, right, samples) -> None:
     y = digits_samples()[1]
     assert np.sum(load(digits_model(name)).run(samples).argmax(1) == y) == right
@@ -120,7 +121,7 @@ def test_input_format_builds_the_quantizer_into_the_graph(name, samples) -> None
     assert np.array_equal(b["global_in"], (samples * 16).astype(np.int64))
     assert np.array_equal(outside.run(samples), inside.run(samples))
     kinds = [block.kind for block in inside.blocks]
-    assert ("quantize" if name == POW2 else "rescale") in kinds[:2]
+    assert ("rescale" if name == FLOAT else "quantize") in kinds[:2]
 
 
 def test_every_activation_of_the_file_is_named(model) -> None:

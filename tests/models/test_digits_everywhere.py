@@ -19,6 +19,8 @@ import rtl
 from fxsim.data import DIGITS, digits_model, digits_reference, digits_samples
 from fxsim.integers import Array
 
+CNN = "digits_cnn_w4a4_pow2"
+
 
 @cache
 def exposed(model: str) -> tuple[fxsim.Graph, list[Array], Array]:
@@ -47,8 +49,11 @@ def test_verilog_equals_reference(model: str, simulator: str) -> None:
     graph, _, raw = exposed(model)
     core = rtl.build(graph)
     assert [p.name for p in core.out_layout.ports] == list(graph.output_names)
-    result = rtl.verify(core, raw, raw=True, simulator=simulator, idle=0.25, backpressure=0.25, seed=1)
-    assert (result.vectors, result.mismatches) == (500, 0), result.first_difference
+    vectors = 60 if (model, simulator) == (CNN, "cocotb") else 500  # it has many wires to compare
+    result = rtl.verify(
+        core, raw[:vectors], raw=True, simulator=simulator, idle=0.25, backpressure=0.25, seed=1
+    )
+    assert (result.vectors, result.mismatches) == (vectors, 0), result.first_difference
 
 
 @pytest.mark.parametrize("model", DIGITS)
@@ -65,6 +70,8 @@ def test_real_outputs(model: str) -> None:
     x, labels = digits_samples()
     y = graph.run(x)
     accuracy = np.mean(y.argmax(axis=1) == labels)
-    assert accuracy == {"digits_mlp_w4a4_pow2": 0.968, "digits_mlp_w4a4_floatscale_bn": 0.984}[model]
-    if model == "digits_mlp_w4a4_pow2":  # power-of-two scales: even the reference's floats are exact
+    assert (
+        accuracy == {"digits_mlp_w4a4_pow2": 0.968, "digits_mlp_w4a4_floatscale_bn": 0.984, CNN: 0.926}[model]
+    )
+    if model.endswith("_pow2"):  # power-of-two scales: even the reference's floats are exact
         np.testing.assert_array_equal(y, digits_reference(model)[1])

@@ -63,8 +63,8 @@ def convolution(
     order = (*range(2, codes.ndim), 1, 0)
     raw, frac, left = powers_of_two(codes.transpose(order), columns[:, 0].tolist())
     extra = {
-        "stride": list(shape.strides), "dilation": list(shape.dilations), "before": list(shape.before),
-        "after": list(shape.after), "groups": groups,
+        "stride": shape.strides, "dilation": shape.dilations, "before": shape.before,
+        "after": shape.after, "groups": groups,
     }  # fmt: skip
     params: dict[str, Any] = {"weight": IntArray(raw), "weight_frac": frac, "bias": None, "bias_frac": 0}
     params |= extra | ({"fill": fill} if fill else {})
