@@ -11,7 +11,7 @@ from hls4ml.model.graph import ModelGraph
 
 from fxsim.graph import Graph
 from hls.plugin.translate import translate
-from hls.plugin.types import from_real, to_real
+from hls.plugin.types import fmt, from_real, is_integer, to_real
 
 _graphs: weakref.WeakKeyDictionary[ModelGraph, Graph] = weakref.WeakKeyDictionary()
 
@@ -115,8 +115,8 @@ def _encode(model: ModelGraph, graph: Graph, x: Any) -> tuple[list[np.ndarray], 
                 f"input {node.name!r} must have shape (samples, {dims}), flat (samples, {node.type.size}), or "
                 f"one sample's, not {a.shape}"
             )
-        form = graph.encoders[graph.inputs.index(node)].format  # type: ignore[attr-defined]
-        raw.append(from_real(a.reshape(n, *shape).astype(np.float64), form))
+        kind = variable.type.precision
+        raw.append(from_real(a.reshape(n, *shape).astype(np.float64), fmt(kind), is_integer(kind)))
         counts.append(n)
     if len(set(counts)) != 1:
         raise ValueError(f"all inputs must have the same number of samples, not {counts}")

@@ -14,6 +14,8 @@ from fxsim.integers import Array, exact
 def fmt(precision: Any) -> Format:
     """The format of an hls4ml precision, of a type that wraps one (NamedType, PackedType), or of its text.
 
+    A cast to an integer type goes toward zero, as ap_int takes an ap_fixed or a double.
+
     Raises ValueError for a type that was never inferred, NotImplementedError for floats and exponents.
     """
     if isinstance(precision, str):
@@ -28,9 +30,9 @@ def fmt(precision: Any) -> Format:
             precision.saturation_bits,
         )  # fmt: skip
     if kind == "IntegerPrecisionType":
-        return Format(precision.width, precision.width, bool(precision.signed))
+        return Format(precision.width, precision.width, bool(precision.signed), Rounding.TRN_ZERO)
     if kind == "XnorPrecisionType":
-        return Format(1, 1, False)
+        return Format(1, 1, False, Rounding.TRN_ZERO)
     if kind == "UnspecifiedPrecisionType":
         raise ValueError("precision must be a type, not auto, which hls4ml did not infer; give it one")
     raise NotImplementedError(
@@ -43,6 +45,13 @@ def is_binary(precision: Any) -> bool:
     while not hasattr(precision, "width") and hasattr(precision, "precision"):
         precision = precision.precision
     return type(precision).__name__ == "XnorPrecisionType"
+
+
+def is_integer(precision: Any) -> bool:
+    """Is the C++ type ap_int or ap_uint, not ap_fixed?"""
+    while not hasattr(precision, "width") and hasattr(precision, "precision"):
+        precision = precision.precision
+    return type(precision).__name__ in ("IntegerPrecisionType", "XnorPrecisionType")
 
 
 def text_digits(precision: Any) -> int:
@@ -62,11 +71,15 @@ def from_text(values: Any, precision: Any) -> Array:
     return from_double(np.array(found, np.float64).reshape(flat.shape), fmt(precision))
 
 
-def from_real(x: Array, target: Format) -> Array:
-    """Raw integers of doubles as ap_fixed's constructor makes them: WRAP wraps, and what is not finite counts
-    as 2**1024 with its sign, which wraps to 0 and saturates to an end."""
+def from_real(x: Array, target: Format, integer: bool = False) -> Array:
+    """Raw integers of doubles as the constructor of ap_fixed, or ap_int, makes them.
+
+    WRAP wraps, and what is not finite counts as 2**1024 with its sign, which wraps to 0 and saturates to an
+    end. ap_int makes 1 of what lies in -0.5 < x < 0; so does this.
+    """
     huge = np.copysign(2.0**1000, x)
-    return from_double(np.where(np.isfinite(x), x, huge), target)
+    x = np.where(np.isfinite(x), x, huge)
+    return from_double(np.where((x < 0) & (x > -0.5), 1.0, x) if integer else x, target)
 
 
 def to_real(raw: Array, frac: int, dtype: Any) -> Array:
