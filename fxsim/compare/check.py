@@ -11,6 +11,7 @@ import numpy as np
 
 from fxsim.boundary import Encoder, FormatEncoder, QuantEncoder
 from fxsim.compare.places import Place, places
+from fxsim.compare.real import column
 from fxsim.compare.reference import OFF_GRID, choose, decode, runner
 from fxsim.graph import Block, Graph, Node
 from fxsim.integers import Array
@@ -164,24 +165,23 @@ def random_reals(graph: Graph, samples: int, seed: int) -> list[Array]:
     rng = np.random.default_rng(seed)
     out = []
     for node, encoder in zip(graph.inputs, graph.encoders, strict=True):
-        lo, hi = _ends(encoder, node.name)
+        lo, hi = _ends(encoder, node.name, node.type.ndim)
         u = rng.random((samples, *node.type.shape))
         out.append((lo + u * (hi - lo)).astype(np.float32))
     return out
 
 
-def _ends(encoder: Encoder, name: str) -> tuple[Any, Any]:
+def _ends(encoder: Encoder, name: str, rank: int) -> tuple[Any, Any]:
     """The least and the greatest real value of an encoder, scalars or per channel."""
     if isinstance(encoder, FormatEncoder):
         f = encoder.format
         return f.lo * 2.0**-f.frac, f.hi * 2.0**-f.frac
     if isinstance(encoder, QuantEncoder):
-        n = max(len(encoder.scale), len(encoder.zero_point))
-        scale, zero = (np.resize(np.array(v), n) for v in (encoder.scale, encoder.zero_point))
-        ends = [(end - zero) * scale for end in (encoder.lo, encoder.hi)]
-        if encoder.axis is None:
-            return ends[0][0], ends[1][0]
-        raise ValueError(f"input {name!r} is quantized per channel; give data")
+        scale, zero, *bounds = (
+            column([float(n) for n in np.ravel(np.array(v, object))], rank, encoder.axis)
+            for v in (encoder.scale, encoder.zero_point, *encoder.bounds())
+        )
+        return (bounds[0] - zero) * scale, (bounds[1] - zero) * scale
     raise ValueError(f"input {name!r} needs data: its encoder {type(encoder).__name__} says no range")
 
 

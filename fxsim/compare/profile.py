@@ -13,6 +13,7 @@ from fxsim.compare.real import column, ends, real_rules
 from fxsim.formats import Overflow
 from fxsim.graph import Graph, Name, Node, Value
 from fxsim.integers import Array, bit_length, trailing_zeros
+from fxsim.load.steps import BIPOLAR
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +90,16 @@ def profile(graph: Graph, x: Sequence[Array]) -> list[TensorProfile]:
 
 def unrounded(encoder: Encoder, raw: Array, x: Array) -> tuple[Array, tuple[float, float] | None]:
     """(the input before the host's rounding, in raw codes; fractions clipped low and high, if it clips)."""
-    if isinstance(encoder, QuantEncoder):
+    if isinstance(encoder, QuantEncoder) and encoder.rounding != BIPOLAR:
         rank = x.ndim - 1
-        scale, zero = (column(list(v), rank, encoder.axis) for v in (encoder.scale, encoder.zero_point))
-        code, lo, hi = x.astype(np.float64) / scale + zero, int(encoder.lo), int(encoder.hi)
+        scale, zero, lo, hi = (
+            column([float(n) for n in np.ravel(np.array(v, object))], rank, encoder.axis)
+            for v in (encoder.scale, encoder.zero_point, *encoder.bounds())
+        )
+        code = x.astype(np.float64) / scale + zero
     elif isinstance(encoder, FormatEncoder):
         f = encoder.format
-        code, lo, hi = np.ldexp(x.astype(np.float64), f.frac), int(f.lo), int(f.hi)
+        code, lo, hi = np.ldexp(x.astype(np.float64), f.frac), np.array(f.lo), np.array(f.hi)
     else:
         return np.asarray(raw, np.float64), None
     return np.clip(code, lo, hi), (float(np.mean(code < lo - 0.5)), float(np.mean(code > hi + 0.5)))

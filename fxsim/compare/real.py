@@ -117,4 +117,4 @@ def _rescale(_: Any, b: Block, a: Array) -> Any:
 
 def column(values: list[float], rank: int, axis: int | None) -> Array:
     a = np.array(values)
-    return a.reshape(()) if axis is None else a.reshape((-1,) + (1,) * (rank - 1 - axis))
+    return a.reshape(()) if axis is None or a.size == 1 else a.reshape((-1,) + (1,) * (rank - 1 - axis))
