@@ -16,6 +16,9 @@ from hls.plugin.rules import clibrary
 from hls.plugin.rules.lookup import bounded, fitted, picked, whole
 from hls.plugin.translate import Translation, rule
 
+# The type of the legacy tables and sums: the generated configuration of a softmax leaves the header's own.
+LEGACY = Format(18, 8)
+
 
 @dataclass(frozen=True)
 class Slices:
@@ -176,12 +179,12 @@ def argmax(x: Tensor, result: Format) -> Tensor:
 def _legacy(t: Translation, layer: Any, x: Tensor, source: Format, result: Format) -> Tensor:
     """inverse table[sum over j of exp table[x_j - x_i]], the sums in the table's type, ascending j.
 
-    With io_stream both tables have `table_size` entries.
+    The layer's table_t is not used. With io_stream both tables have `table_size` entries.
     """
     size = int(layer.get_attr("table_size"))
     sizes = [int(layer.get_attr(n) or size) for n in ("exp_table_size", "inv_table_size")]
     exp_size, inv_size = (size, size) if t.io_type == "io_stream" else sizes
-    form = t.format(layer, "table")
+    form = LEGACY
     exponentials = clibrary.legacy_exponentials(exp_size, form)
     inverses = fitted(clibrary.legacy_inverses(inv_size, form), form, result)
     one = int(fitted(np.asarray(1), Format(2, 2), form))
