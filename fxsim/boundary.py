@@ -161,7 +161,8 @@ class QuantEncoder(CodeEncoder):
     """The model file's own input quantizer, in its own float32: clip(round(x / scale + zero_point), lo, hi).
 
     `scale`, `zero_point` are float32 numbers, one or one per index of `axis`, and so are `lo` and `hi`. The
-    codes keep the zero point (value = code - zero_point is the graph's affair). The rounding BIPOLAR gives 1
+    codes keep the zero point (value = code - zero_point is the graph's affair). `after` is a zero point that
+    is added once x / scale is rounded, as TFLite does: ties then go elsewhere. The rounding BIPOLAR gives 1
     where x / scale + zero_point >= 0, else 0.
     """
 
@@ -171,6 +172,7 @@ class QuantEncoder(CodeEncoder):
     hi: int | tuple[int, ...]
     rounding: str = "ROUND"
     axis: int | None = None
+    after: int = 0
 
     def __post_init__(self) -> None:
         if self.rounding not in (*QUANT_ROUNDINGS, "BIPOLAR"):
@@ -187,7 +189,7 @@ class QuantEncoder(CodeEncoder):
         if self.rounding == "BIPOLAR":
             return np.asarray(q >= 0, np.int64)
         # In float64, as float32 would round the bounds of codes beyond 24 bits.
-        codes = round_real(q, self.rounding).astype(np.float64)
+        codes = round_real(q, self.rounding).astype(np.float64) + self.after
         lo, hi = (self._spread(exact(np.array(v, object)), x.ndim) for v in (self.lo, self.hi))
         inside = np.clip(codes, lo.astype(np.float64), hi.astype(np.float64))
         if max(abs(int(lo.min())), abs(int(hi.max()))) < 1 << 53:
