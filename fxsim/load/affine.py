@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -14,7 +15,11 @@ from fxsim.host import HostStep
 from fxsim.integers import Array
 from fxsim.trace import Tensor
 
+if TYPE_CHECKING:
+    from fxsim.load.terms import Curve
+
 ZERO, ONE = Fraction(0), Fraction(1)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,7 @@ class Channels:
     axis: int | None = field(default=None)
 
 
-Symbol = Activation | RealInput | Constant
+Symbol: TypeAlias = "Activation | RealInput | Constant | Curve"
 
 
 def as_fractions(a: Array) -> Array:
@@ -218,7 +223,7 @@ def _varies(a: Array, axis: int) -> bool:
     return not bool(np.all(a == np.take(a, [0], axis)))
 
 
-def rewired(lines: Sequence[Line], axis: int, old: tuple[int, ...], op: Op) -> tuple[tuple[Line, ...], int]:
+def rewired(lines: Sequence[T], axis: int, old: tuple[int, ...], op: Op) -> tuple[tuple[T, ...], int]:
     """The lines and their axis after a wiring op; ValueError where no axis separates the channels."""
     index = np.broadcast_to(np.arange(old[axis]).reshape((-1,) + (1,) * (len(old) - 1 - axis)), old)
     placed = np.asarray(op.place(index[None], len(old), 0)[0])  # type: ignore[attr-defined]

@@ -10,13 +10,15 @@ from fxsim.formats import Format
 from fxsim.graph import Graph, Name, Op
 from fxsim.host import SteppedEncoder
 from fxsim.integers import Array, IntArray
-from fxsim.load.affine import Activation, Constant, RealInput, Symbol, as_fractions, rewired
+from fxsim.load.affine import Activation, Constant, Line, RealInput, Symbol, as_fractions, rewired
+from fxsim.load.curves import tabulated
 from fxsim.load.model import DEFAULT_DOMAIN, FileNode, Model
 from fxsim.load.onnx_file import evaluate
 from fxsim.load.table import HANDLERS as HANDLERS
 from fxsim.load.table import LINEAR_OPS, find, unknown
 from fxsim.load.table import handles as handles
 from fxsim.load.table import on_host as on_host
+from fxsim.load.terms import Curve
 from fxsim.trace import Builder, Tensor, maximum, minimum
 from fxsim.types import TensorType
 
@@ -111,6 +113,9 @@ class Loader:
             self.builder.names[name] = Name(
                 None, reason="real-valued: the host applies the quantizer after it"
             )
+        elif isinstance(result, Curve):
+            reason = f"{node.op} is built into the quantizer after it, as a function of the codes before it"
+            self.builder.names[name] = Name(None, reason=reason)
         elif isinstance(result, Activation):
             sources = [o.tensor.node for o in operands if isinstance(o, Activation)]
             folded = result.tensor.node in sources and node.op not in WIRING | ALIASES
@@ -126,6 +131,8 @@ class Loader:
 
     def _output(self, name: str) -> Activation:
         symbol = self.symbols[name]
+        if isinstance(symbol, Curve):
+            return self._tabulated(next(n for n in self.model.nodes if name in n.outputs), symbol)
         if not isinstance(symbol, Activation):
             kind = (
                 "a constant" if isinstance(symbol, Constant) else "real-valued: no quantizer stands before it"
@@ -155,6 +162,8 @@ class Loader:
         """The operand as an Activation; a ValueError says that it was never quantized."""
         if isinstance(symbol, Activation):
             return symbol
+        if isinstance(symbol, Curve):
+            return self._tabulated(node, symbol)
         if isinstance(symbol, RealInput):
             raise self.error(
                 node, f"has no scale for {what}: the real input {symbol.name!r} is not quantized before it",
@@ -163,6 +172,22 @@ class Loader:
         raise self.error(
             node, f"needs an activation as {what}, not a constant", "swap the operands or fold the node"
         )
+
+    def real(self, node: FileNode, symbol: Symbol | None) -> Activation | Curve:
+        """The operand of an op that takes functions of codes as they are; else as `activation`."""
+        return symbol if isinstance(symbol, Curve) else self.activation(node, symbol)
+
+    def _tabulated(self, node: FileNode, x: Curve) -> Activation:
+        """A function of codes as integers with a scale, by a table, where its values allow it."""
+        try:
+            name = self.block_name(node)
+            tensor, unit = tabulated(self.builder, name, x.tensor, x.terms, x.axis)
+        except ValueError as e:
+            raise self.error(
+                node, f"needs integers, but its operand or result is a function of real numbers: {e}",
+                "put a quantizer right behind that function",
+            ) from None  # fmt: skip
+        return Activation(tensor, (Line(unit),)).settled()
 
     def constant(self, node: FileNode, symbol: Symbol | None, what: str) -> Constant:
         """The operand as a Constant; a ValueError says that it is computed from the input."""
@@ -198,6 +223,9 @@ class Loader:
         if isinstance(x, RealInput):
             shape = op.infer(TensorType.constant(np.zeros(x.shape, np.int64), 0)).shape
             return RealInput(x.name, shape, x.start, (*x.wiring, op), x.steps)
+        if isinstance(x, Curve):
+            terms, axis = (x.terms, None) if x.axis is None else rewired(x.terms, x.axis, x.shape, op)
+            return Curve(self.builder.apply(op, x.tensor), terms, axis)
         assert isinstance(x, Activation)
         if x.axis is None:
             return Activation(self.builder.apply(op, x.tensor), x.lines)

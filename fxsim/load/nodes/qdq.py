@@ -14,6 +14,7 @@ from fxsim.load.loader import Loader, handles
 from fxsim.load.model import INTEGER_TYPES, FileNode
 from fxsim.load.nodes.join import column
 from fxsim.load.nodes.quant import Quantizer, codes, host_codes
+from fxsim.load.terms import Curve
 from fxsim.trace import maximum, minimum
 
 # NumPy names of the types of zero points: (bits, signed).
@@ -38,7 +39,7 @@ def quantize_linear(loader: Loader, node: FileNode, operands: list[Any]) -> Symb
     are quantized in float32, as in the file; activations exactly. A Clip right behind narrows the range.
     """
     x = operands[0]
-    if not isinstance(x, (Activation, Constant, RealInput)):
+    if x is None:
         raise loader.error(node, "has no input", "connect its first input")
     shape = x.values.shape if isinstance(x, Constant) else (loader.batch, *x.shape)
     p = linear(loader, node, operands, shape)
@@ -51,7 +52,7 @@ def quantize_linear(loader: Loader, node: FileNode, operands: list[Any]) -> Symb
 
 
 def quantized(
-    loader: Loader, node: FileNode, x: Activation | RealInput, p: Linear, lo: int, hi: int
+    loader: Loader, node: FileNode, x: Activation | Curve | RealInput, p: Linear, lo: int, hi: int
 ) -> Activation:
     """The codes lo..hi of an activation or of the host's input, as a tensor whose real value is the code."""
     zeros = channels(p.zero, x.shape)

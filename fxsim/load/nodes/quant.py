@@ -15,8 +15,10 @@ from fxsim.integers import Array, IntArray, exact, subtract
 from fxsim.load.affine import Activation, Channels, Constant, Line, RealInput, Symbol, channels, log2
 from fxsim.load.loader import Loader, handles
 from fxsim.load.model import FileNode
+from fxsim.load.nodes.curved import curve_codes
 from fxsim.load.rescale import rescale
 from fxsim.load.steps import BIPOLAR, StepFunction
+from fxsim.load.terms import Curve
 from fxsim.trace import Tensor, maximum, minimum
 
 
@@ -61,7 +63,7 @@ def quant(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
         return quantized_constant(node, x, q)
     if isinstance(x, RealInput):
         return host_codes(loader, node, x, q)
-    return codes(loader, node, loader.activation(node, x), q)
+    return codes(loader, node, loader.real(node, x), q)
 
 
 def quantizer(loader: Loader, node: FileNode, operands: list[Any]) -> Quantizer:
@@ -159,8 +161,10 @@ def dequantized(code: Activation, scale: Channels, zero: Channels) -> Activation
     return code.map(lambda line, s, z: line.then(s, -z * s), scale, zero)
 
 
-def codes(loader: Loader, node: FileNode, x: Activation, q: Quantizer) -> Activation:
+def codes(loader: Loader, node: FileNode, x: Activation | Curve, q: Quantizer) -> Activation:
     """Quantize an activation: one Cast where all scales are powers of two, else the exact steps."""
+    if isinstance(x, Curve):
+        return curve_codes(loader, node, x, q)
     scale, zero = channels(q.scale, x.shape), channels(q.zero, x.shape)
     low, high = channels(q.lo, x.shape), channels(q.hi, x.shape)
     one = scale.axis is None and zero.axis is None and low.axis is None and high.axis is None

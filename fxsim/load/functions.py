@@ -1,0 +1,230 @@
+"""The elementary functions that a network applies to single numbers: float64 bounds and proven enclosures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+
+from fxsim.integers import Array
+from fxsim.load.affine import Line
+from fxsim.load.terms import Bounds, Enclosure, Term, widened
+
+# Decimal's exp, ln, sqrt and quotient are correctly rounded to 10**-70. No function here takes more than ten
+# such steps (erf: besides a sum of positive terms), so that each errs by less than ERROR of its result, or of
+# 1 where it is a difference from 1.
+DECIMAL = Context(prec=70, Emin=-999_999, Emax=999_999, traps=[])
+ERROR = Fraction(1, 10**60)
+HUGE = Fraction(10**400)  # stands for infinity
+PI = Decimal("3.1415926535897932384626433832795028841971693993751058209749445923078164062862089986")
+ONE, TWO = Decimal(1), Decimal(2)
+
+# Beyond this argument an exponential is above 10**8000, its inverse between 0 and the second of TINY.
+LARGE = 20_000
+TINY = (Fraction(1, 10**300_000), Fraction(1, 10**8000))
+
+
+@dataclass(frozen=True)
+class Function:
+    """A monotone function (`rising` 1 or -1) of a real number, or one that `parts` says how to take apart.
+
+    `floats` is NumPy's in float64; `point` encloses the value at a rational, exactly where it is rational.
+    """
+
+    floats: Callable[[Array], Array]
+    point: Callable[[Fraction], Enclosure]
+    rising: int = 1
+
+    def bounds(self, lo: Array, hi: Array) -> Bounds:
+        ends = self.floats(lo), self.floats(hi)
+        return ends if self.rising > 0 else ends[::-1]
+
+    def enclose(self, lo: Fraction, hi: Fraction) -> Enclosure:
+        if lo == hi:
+            return self.point(lo)
+        a, b = self.point(lo), self.point(hi)
+        return (a[0], b[1]) if self.rising > 0 else (b[0], a[1])
+
+
+class Reciprocal(Function):
+    """1 / x, which falls on either side of 0 and has no value there."""
+
+    def bounds(self, lo: Array, hi: Array) -> Bounds:
+        across = (lo <= 0) & (hi >= 0)
+        return np.where(across, -np.inf, 1 / hi), np.where(across, np.inf, 1 / lo)
+
+    def enclose(self, lo: Fraction, hi: Fraction) -> Enclosure:
+        if lo == hi == 0:
+            raise ValueError("1 / 0 has no value")
+        if lo <= 0 <= hi:
+            return -HUGE, HUGE
+        return 1 / hi, 1 / lo
+
+
+@dataclass(frozen=True)
+class Apply(Term):
+    """function(a), one of FUNCTIONS."""
+
+    function: str
+    a: Term
+
+    def __str__(self) -> str:
+        return f"{self.function}({self.a})"
+
+    def bounds(self, lo: Array, hi: Array) -> Bounds:
+        with np.errstate(all="ignore"):
+            return widened(
+                *FUNCTIONS[self.function].bounds(*self.a.bounds(lo, hi)), BOUNDED.get(self.function, 0)
+            )
+
+    def enclose(self, lo: Fraction, hi: Fraction) -> Enclosure:
+        return FUNCTIONS[self.function].enclose(*self.a.enclose(lo, hi))
+
+    def after(self, line: Line) -> Term:
+        return Apply(self.function, self.a.after(line))
+
+
+def decimal(x: Fraction) -> Decimal:
+    return DECIMAL.divide(Decimal(x.numerator), Decimal(x.denominator))
+
+
+def around(value: Decimal, least: Fraction = Fraction(0)) -> Enclosure:
+    """value and its error, relative or of `least`."""
+    exact = Fraction(value)
+    error = ERROR * max(abs(exact), least)
+    return exact - error, exact + error
+
+
+def exactly(value: Fraction | int) -> Enclosure:
+    return Fraction(value), Fraction(value)
+
+
+@lru_cache(maxsize=1 << 14)
+def exp(x: Fraction) -> Enclosure:
+    """e**x, irrational but for x = 0."""
+    if x > LARGE:
+        raise ValueError(f"e**{float(x):g} is beyond every quantizer")
+    if x < -LARGE:
+        return TINY
+    return exactly(1) if not x else around(DECIMAL.exp(decimal(x)))
+
+
+def log(x: Fraction) -> Enclosure:
+    """The natural logarithm, irrational but for x = 1."""
+    if x <= 0:
+        raise ValueError(f"the logarithm of {float(x):g} has no value")
+    # ln of a rational near 1 is still far above its error: the rational has few digits.
+    return exactly(0) if x == 1 else around(DECIMAL.ln(decimal(x)), Fraction(1))
+
+
+def sqrt(x: Fraction) -> Enclosure:
+    """The square root, exact where numerator and denominator are squares."""
+    if x < 0:
+        raise ValueError(f"the square root of {float(x):g} has no value")
+    n, d = math.isqrt(x.numerator), math.isqrt(x.denominator)
+    if n * n == x.numerator and d * d == x.denominator:
+        return exactly(Fraction(n, d))
+    return around(DECIMAL.sqrt(decimal(x)))
+
+
+@lru_cache(maxsize=1 << 14)
+def sigmoid(x: Fraction) -> Enclosure:
+    """1 / (1 + e**-x)."""
+    if not x:
+        return exactly(Fraction(1, 2))
+    if abs(x) > LARGE:
+        return (1 - ERROR, 1 - TINY[0]) if x > 0 else TINY
+    return around(DECIMAL.divide(ONE, DECIMAL.add(ONE, DECIMAL.exp(decimal(-x)))))
+
+
+def tanh(x: Fraction) -> Enclosure:
+    """2 sigmoid(2 x) - 1."""
+    if not x:
+        return exactly(0)
+    low, high = sigmoid(2 * x)
+    return 2 * low - 1, 2 * high - 1
+
+
+def softplus(x: Fraction) -> Enclosure:
+    """ln(1 + e**x)."""
+    if x > LARGE:
+        return x + TINY[0], x + TINY[1]
+    if x < -LARGE:
+        return TINY
+    return around(DECIMAL.ln(DECIMAL.add(ONE, DECIMAL.exp(decimal(x)))), Fraction(1))
+
+
+@lru_cache(maxsize=1 << 14)
+def erf(x: Fraction) -> Enclosure:
+    """2 / sqrt(pi) e**-x**2 sum_n 2**n x**(2 n + 1) / (2 n + 1)!!, all terms of one sign."""
+    if not x:
+        return exactly(0)
+    if abs(x) >= 13:  # 1 - erf 13 < 10**-74
+        low, high = 1 - ERROR, Fraction(1)
+        return (low, high) if x > 0 else (-high, -low)
+    return _erf(decimal(x))
+
+
+def _erf(d: Decimal) -> Enclosure:
+    c = DECIMAL
+    square = c.multiply(d, d)
+    term = total = abs(d)
+    n = 1
+    while term > total * Decimal(10) ** -68 or 2 * square > n:
+        term = c.divide(c.multiply(c.multiply(term, square), TWO), Decimal(n + 2))
+        total, n = c.add(total, term), n + 2
+    value = c.multiply(c.divide(TWO, c.sqrt(PI)), c.multiply(c.exp(-square), total))
+    low, high = around(value)
+    return (low, high) if d > 0 else (-high, -low)
+
+
+def normal(x: Fraction) -> Enclosure:
+    """The normal distribution (1 + erf(x / sqrt 2)) / 2."""
+    if not x:
+        return exactly(Fraction(1, 2))
+    if abs(x) >= 18:
+        return (1 - ERROR, Fraction(1)) if x > 0 else (Fraction(0), ERROR)
+    # x / sqrt 2 is off by 10**-69 of itself, and erf by less than that: nothing against ERROR of 1.
+    low, high = _erf(DECIMAL.divide(decimal(x), DECIMAL.sqrt(TWO)))
+    return (1 + low) / 2, (1 + high) / 2
+
+
+def positive(x: Fraction) -> Enclosure:
+    """1 where x > 0, else 0."""
+    return exactly(int(x > 0))
+
+
+def _erf_floats(x: Array) -> Array:
+    flat = [math.erf(v) for v in np.ravel(x).tolist()]
+    return np.array(flat, np.float64).reshape(np.shape(x))
+
+
+def _sigmoid_floats(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+FUNCTIONS: dict[str, Function] = {
+    "exp": Function(np.exp, exp),
+    "log": Function(lambda x: np.where(x > 0, np.log(x), np.where(x == 0, -np.inf, np.nan)), log),
+    "sqrt": Function(np.sqrt, sqrt),
+    "reciprocal": Reciprocal(np.reciprocal, exactly),
+    "sigmoid": Function(_sigmoid_floats, sigmoid),
+    "tanh": Function(np.tanh, tanh),
+    "softplus": Function(lambda x: np.logaddexp(x, 0), softplus),
+    "erf": Function(_erf_floats, erf),
+    "normal": Function(lambda x: (1 + _erf_floats(x / math.sqrt(2))) / 2, normal),
+    "floor": Function(np.floor, lambda x: exactly(x.__floor__())),
+    "ceil": Function(np.ceil, lambda x: exactly(x.__ceil__())),
+    "round": Function(np.rint, lambda x: exactly(round(x))),
+    "sign": Function(np.sign, lambda x: exactly((x > 0) - (x < 0))),
+    "positive": Function(lambda x: np.asarray(x > 0, np.float64), positive),
+}
+"""By name; all but reciprocal rise."""
+
+# Runtimes approximate these in float32 with an error that is relative to 1, not to small results.
+BOUNDED = dict.fromkeys(("sigmoid", "tanh", "erf", "normal", "softplus", "exp"), 2.0**-20)
