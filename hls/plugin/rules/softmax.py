@@ -16,8 +16,9 @@ from hls.plugin.rules import clibrary
 from hls.plugin.rules.lookup import bounded, fitted, picked, whole
 from hls.plugin.translate import Translation, rule
 
-# The type of the legacy tables and sums: the generated configuration of a softmax leaves the header's own.
-LEGACY = Format(18, 8)
+# Type of the legacy tables and sums, and their size in a stream: the header's own, since the configuration
+# that hls4ml generates for a softmax does not name them.
+LEGACY, LEGACY_SIZE = Format(18, 8), 1024
 
 
 @dataclass(frozen=True)
@@ -179,11 +180,11 @@ def argmax(x: Tensor, result: Format) -> Tensor:
 def _legacy(t: Translation, layer: Any, x: Tensor, source: Format, result: Format) -> Tensor:
     """inverse table[sum over j of exp table[x_j - x_i]], the sums in the table's type, ascending j.
 
-    The layer's table_t is not used. With io_stream both tables have `table_size` entries.
+    The layer's table_t is not used; with io_stream its sizes are not either.
     """
     size = int(layer.get_attr("table_size"))
     sizes = [int(layer.get_attr(n) or size) for n in ("exp_table_size", "inv_table_size")]
-    exp_size, inv_size = (size, size) if t.io_type == "io_stream" else sizes
+    exp_size, inv_size = (LEGACY_SIZE, LEGACY_SIZE) if t.io_type == "io_stream" else sizes
     form = LEGACY
     exponentials = clibrary.legacy_exponentials(exp_size, form)
     inverses = fitted(clibrary.legacy_inverses(inv_size, form), form, result)
