@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fxsim
-from fxsim.formats import SQ, UQ
+from fxsim.formats import SQ, UQ, Format
 from fxsim.iterate.softmax import LOG2_E, dyadic, evaluation_error, softmax_exact, softmax_of
 from fxsim.iterate.stops import unchanged
 from fxsim.iterate.updates import increment_trunc
@@ -88,11 +88,20 @@ def test_attention_is_one_step_with_values():
     queries = rng.integers(-128, 128, (50, 8))
     factor = dyadic(LOG2_E / 2, 10, "beta")
     got = graph.run_raw(queries)
+    p = graph.blocks[0].params
+    out = Format.parse(p["out"])
+    layer = Softmax(
+        Format.parse(p["source"]), 6, out, p["base"], p["exp_frac"], p["index_frac"], direct=False
+    )
+    # Every p is off by the block's bound, and by 2**(2 e) - 1 <= 2 e for scores that are off by e each.
+    each = layer.bound * Fraction(1, 1 << out.frac) + 2 * Fraction(1, 1 << 10)
+    most = [each * int(v) for v in np.abs(values).sum(axis=0)]
+    unit = Fraction(1, 1 << graph.outputs[0].type.frac)
     for row, q in zip(got, queries, strict=True):
         scores = [Fraction(int(s), 64) for s in keys @ q]
         p = softmax_exact([factor * s for s in scores])
-        ideal = [float(sum(int(v) * w for v, w in zip(c, p, strict=True))) for c in values.T]
-        assert np.allclose(row * 2.0 ** -graph.outputs[0].type.frac, ideal, atol=0.01)
+        ideal = [sum(int(v) * w for v, w in zip(c, p, strict=True)) for c in values.T]
+        assert all(abs(int(r) * unit - w) <= m for r, w, m in zip(row, ideal, most, strict=True))
     assert np.array_equal(attention(keys, keys, SQ(2, 6)).run_raw(queries).shape, (50, 8))
 
 
