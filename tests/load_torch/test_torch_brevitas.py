@@ -1,0 +1,193 @@
+"""Brevitas modules: every quantizer's codes are the module's own, on hundreds of samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import brevitas.nn as qnn
+import pytest
+import torch
+from brevitas.quant import (
+    Int8ActPerTensorFloat,
+    Int8Bias,
+    Int8BiasPerTensorFloatInternalScaling,
+    Int16Bias,
+    ShiftedUint8ActPerTensorFloat,
+    ShiftedUint8WeightPerTensorFloat,
+    SignedBinaryActPerTensorConst,
+    SignedBinaryWeightPerTensorConst,
+    SignedTernaryActPerTensorConst,
+    SignedTernaryWeightPerTensorConst,
+)
+from brevitas_models import Cnn, Residual, agree, mlp, ready, samples, scales
+from torch import nn
+
+import fxsim
+from fxsim.compare.torch import run
+
+
+@pytest.mark.parametrize("power", [True, False], ids=["pow2", "float"])
+@pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
+def test_mlp_with_batch_norm_at_every_width(bits: int, power: bool) -> None:
+    module = ready(mlp(bits, power), 16, seed=bits)
+    graph = agree(module, samples(300, 16), at_least=4)
+    assert set(graph.names) >= {"0", "1", "3", "4", "6", "7"}
+
+
+@pytest.mark.parametrize("power", [True, False], ids=["pow2", "float"])
+def test_one_bit_of_everything(power: bool) -> None:
+    module = mlp(1, power, weight_quant=SignedBinaryWeightPerTensorConst, weight_scaling_init=0.25)
+    agree(ready(module, 16), samples(300, 16), at_least=4)
+
+
+@pytest.mark.parametrize("per_channel", [False, True], ids=["tensor", "channel"])
+@pytest.mark.parametrize("power", [True, False], ids=["pow2", "float"])
+def test_cnn(power: bool, per_channel: bool) -> None:
+    agree(ready(Cnn(power, per_channel), 2, 8, 8), samples(200, 2, 8, 8), at_least=5)
+
+
+@pytest.mark.parametrize("power", [True, False], ids=["pow2", "float"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_residual(shared: bool, power: bool) -> None:
+    graph = agree(ready(Residual(shared, power), 2, 6, 6), samples(200, 2, 6, 6), at_least=4)
+    assert list(graph.names)[-4:] == ["right", "add", "end.relu", "end"]
+
+
+@pytest.mark.parametrize(
+    "bias", [Int8Bias, Int16Bias, Int8BiasPerTensorFloatInternalScaling], ids=lambda b: b.__name__
+)
+@pytest.mark.parametrize("power", [True, False], ids=["pow2", "float"])
+def test_bias_quantizers(bias: Any, power: bool) -> None:
+    module = nn.Sequential(
+        qnn.QuantIdentity(bit_width=5, return_quant_tensor=True, **scales(power)),
+        qnn.QuantConv2d(2, 4, 3, bias=True, bias_quant=bias, weight_bit_width=4, **scales(power, "weight_")),
+        qnn.QuantReLU(bit_width=4, return_quant_tensor=True, **scales(power)),
+        nn.Flatten(),
+        qnn.QuantLinear(
+            4 * 16, 5, bias=True, bias_quant=bias, weight_bit_width=3, **scales(power, "weight_")
+        ),
+        qnn.QuantIdentity(bit_width=8),
+    )
+    agree(ready(module, 2, 6, 6), samples(300, 2, 6, 6), at_least=3)
+
+
+def test_ternary_and_binary_weights_and_activations() -> None:
+    for weight in (SignedBinaryWeightPerTensorConst, SignedTernaryWeightPerTensorConst):
+        for act in (SignedBinaryActPerTensorConst, SignedTernaryActPerTensorConst):
+            w = {"weight_quant": weight, "weight_scaling_init": 0.3}
+            module = nn.Sequential(
+                qnn.QuantIdentity(bit_width=4),
+                qnn.QuantLinear(16, 24, bias=False, **w),
+                nn.BatchNorm1d(24),
+                qnn.QuantIdentity(act_quant=act, scaling_init=0.37),
+                qnn.QuantLinear(24, 8, bias=False, **w),
+                nn.BatchNorm1d(8),
+                qnn.QuantIdentity(act_quant=act, scaling_init=1.0),
+            )
+            agree(ready(module, 16), samples(300, 16), at_least=3)
+
+
+def test_zero_points() -> None:
+    module = nn.Sequential(
+        qnn.QuantIdentity(act_quant=ShiftedUint8ActPerTensorFloat, bit_width=5),
+        qnn.QuantLinear(16, 12, bias=True, weight_quant=ShiftedUint8WeightPerTensorFloat, weight_bit_width=5),
+        qnn.QuantIdentity(act_quant=ShiftedUint8ActPerTensorFloat, bit_width=5),
+        qnn.QuantLinear(12, 6, bias=True, weight_quant=ShiftedUint8WeightPerTensorFloat, weight_bit_width=4),
+        qnn.QuantIdentity(act_quant=ShiftedUint8ActPerTensorFloat, bit_width=6),
+    )
+    agree(ready(module, 16), samples(400, 16), at_least=3)
+
+
+@pytest.mark.parametrize("rounding", ["FLOOR", "CEIL", "ROUND_TO_ZERO"])
+def test_rounding_modes(rounding: str) -> None:
+    r = {"float_to_int_impl_type": rounding} | scales(True)
+    w = {"weight_bit_width": 4, "weight_float_to_int_impl_type": rounding, "bias": False}
+    module = nn.Sequential(
+        qnn.QuantIdentity(bit_width=5, **r),
+        qnn.QuantLinear(16, 12, **w, **scales(True, "weight_")),
+        qnn.QuantIdentity(bit_width=4, **r),
+        qnn.QuantLinear(12, 6, output_quant=Int8ActPerTensorFloat, **w),
+    )
+    agree(ready(module, 16), samples(300, 16), at_least=3)
+
+
+def test_floor_of_float_scales_differs_from_torch_only_where_its_sums_are_noise() -> None:
+    r = {"float_to_int_impl_type": "FLOOR"}
+    module = nn.Sequential(
+        qnn.QuantIdentity(bit_width=5), qnn.QuantLinear(16, 12, bias=False, weight_bit_width=4),
+        qnn.QuantIdentity(bit_width=4, **r),
+    )  # fmt: skip
+    x = samples(300, 16)
+    graph = fxsim.load(ready(module, 16), example=x[:1])
+    own, theirs = graph.codes(x), run(module, graph, x)
+    wrong = own["2"] != theirs["2"]
+    assert wrong.any() and (own["1"][wrong] == 0).all() and (own["2"][wrong] == 0).all()
+    block = next(b for b in graph.blocks if b.kind == "rescale")
+    assert [0, 0, 0, 0] in block.params["near_ties"].array.tolist()
+
+
+@pytest.mark.parametrize("pool", [qnn.TruncAvgPool2d(2), qnn.TruncAvgPool2d(3, stride=1, bit_width=4),
+                                  qnn.TruncAdaptiveAvgPool2d(1, bit_width=5)],
+                         ids=["round", "overlap", "adaptive"])  # fmt: skip
+@pytest.mark.parametrize("power", [True, False], ids=["pow2", "float"])
+def test_truncating_pools(pool: nn.Module, power: bool) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = qnn.QuantReLU(bit_width=5, return_quant_tensor=True, **scales(power))
+            self.pool = pool
+            self.out = qnn.QuantConv2d(3, 4, 1, weight_bit_width=4, bias=False)
+            self.last = qnn.QuantIdentity(bit_width=6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.out(self.pool(self.act(x))))
+
+    agree(ready(Net(), 3, 6, 6), samples(200, 3, 6, 6), at_least=3)
+
+
+class Joined(nn.Module):
+    def __init__(self, power: bool) -> None:
+        super().__init__()
+        self.start = qnn.QuantIdentity(bit_width=6, **scales(power))
+        self.a = qnn.QuantConv1d(2, 3, 3, padding=1, stride=2, weight_bit_width=4, bias=False)
+        self.b = qnn.QuantConv1d(2, 3, 5, padding=2, stride=2, weight_bit_width=4, bias=True)
+        self.tanh = qnn.QuantHardTanh(bit_width=5, min_val=-1.0, max_val=1.0, **scales(power))
+        self.join = qnn.QuantIdentity(bit_width=5, return_quant_tensor=True)
+        self.cat = qnn.QuantIdentity(bit_width=6)
+        self.plus = qnn.QuantEltwiseAdd(input_bit_width=5, output_bit_width=6)
+        self.end = qnn.QuantReLU(bit_width=4)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.start(x)
+        a, b = self.tanh(self.a(x)), self.b(x)
+        return self.cat(torch.cat([self.join(a), self.join(b)], dim=1)), self.end(self.plus(a, b))
+
+
+@pytest.mark.parametrize("power", [True, False], ids=["pow2", "float"])
+def test_cat_add_hard_tanh_and_two_outputs(power: bool) -> None:
+    graph = agree(ready(Joined(power), 2, 9), samples(300, 2, 9), at_least=8)
+    assert set(graph.names) >= {
+        "join",
+        "join@1",
+        "plus.input_quant",
+        "plus.input_quant@1",
+        "plus",
+        "tanh",
+        "end",
+    }
+    assert graph.output_names == ("cat", "end") and "cat_2" in graph.names
+
+
+def test_upsampling_and_input_format() -> None:
+    module = nn.Sequential(
+        qnn.QuantIdentity(bit_width=5, return_quant_tensor=True),
+        qnn.QuantUpsample(scale_factor=2, return_quant_tensor=True),
+        qnn.QuantConv2d(2, 3, 3, weight_bit_width=4, bias=False),
+        qnn.QuantReLU(bit_width=4),
+    )
+    module = ready(module, 2, 4, 4)
+    agree(module, samples(100, 2, 4, 4), at_least=2)
+    graph = fxsim.load(module, example=samples(1, 2, 4, 4), input=fxsim.SQ(4, 4))
+    x = (samples(50, 2, 4, 4) * 16).round().clip(-127, 127) / 16
+    outside = fxsim.load(module, example=x[:1])
+    assert (graph.codes(x)["3"] == outside.codes(x)["3"]).all()
