@@ -15,7 +15,7 @@ def test_examples_print_what_the_page_says() -> None:
     try:
         failures, examples = doctest.testfile(str(PAGE), module_relative=False, encoding="utf-8")
     finally:
-        HANDLERS.pop("Softplus", None)
+        HANDLERS.pop("Hardmax", None)
     assert examples > 0
     assert failures == 0
 

@@ -23,11 +23,15 @@ from fxsim.load.affine import (
 )
 from fxsim.load.loader import Loader, handles
 from fxsim.load.model import FileNode
+from fxsim.load.nodes.curved import mapped
 from fxsim.load.rescale import reaches
+from fxsim.load.steps import Reach
+from fxsim.load.terms import Both, Curve, Number, Term
 from fxsim.trace import maximum
 
 # Weights without a quantizer are taken as they are if they are dyadic numbers of few bits, such as -1 and +1.
 PLAIN_WEIGHT_BITS = 16
+ZERO = Channels((Fraction(0),))
 
 
 @handles("MatMul")
@@ -167,21 +171,6 @@ def _fixed_point(x: Activation, c: Constant, values: Channels) -> bool:
     return all((v * Fraction(2) ** x.tensor.frac).denominator == 1 for v in values.values)
 
 
-@handles("Mul", "Div")
-def multiply(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
-    """Product or quotient with a constant: a change of scale."""
-    a, b = operands
-    if node.op == "Mul" and isinstance(a, Constant):
-        a, b = b, a
-    x = loader.activation(node, a)
-    factor = channels(loader.constant(node, b, "factor").fractions(), x.shape)
-    if node.op == "Div":
-        if any(v == 0 for v in factor.values):
-            raise loader.error(node, "divides by 0", "correct the constant")
-        factor = Channels(tuple(1 / v for v in factor.values), factor.axis)
-    return scaled(x, factor)
-
-
 def scaled(x: Activation, factor: Channels) -> Activation:
     """x * factor; a power of two moves the point."""
     return x.map(lambda line, f: line.then(f, Fraction(0)), factor).settled()
@@ -216,9 +205,9 @@ def batch_norm(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 @handles("Relu")
 def relu(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     """max(x, 0): a "relu" block on fixed-point values, else a clamp that the next quantizer takes in."""
-    x = loader.activation(node, operands[0])
-    if not x.identity:
-        return clamped(x, Fraction(0), None)
+    x = loader.real(node, operands[0])
+    if isinstance(x, Curve) or not x.identity:
+        return clamped(x, ZERO, None)
     with loader.builder.block("relu", loader.block_name(node), [x.tensor]) as outputs:
         outputs.append(maximum(x.tensor, 0))
     return Activation(outputs[0])
@@ -227,23 +216,35 @@ def relu(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 @handles("Clip")
 def clip(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     """Constant bounds, as attributes or inputs: a clamp that the next quantizer takes in."""
-    x = loader.activation(node, operands[0])
-    bounds: list[Fraction | None] = []
+    x = loader.real(node, operands[0])
+    bounds: list[Channels | None] = []
     for i, name in enumerate(("min", "max"), 1):
         value: Any = node.get(name)
         if len(operands) > i and operands[i] is not None:
             value = loader.constant(node, operands[i], name).values
         finite = value is not None and bool(np.isfinite(value))
-        bounds.append(Fraction(float(np.asarray(value).ravel()[0])) if finite else None)
+        bounds.append(Channels((Fraction(float(np.asarray(value).ravel()[0])),)) if finite else None)
     return clamped(x, *bounds)
 
 
-def clamped(x: Activation, low: Fraction | None, high: Fraction | None) -> Activation:
+def clamped(x: Activation | Curve, low: Channels | None, high: Channels | None) -> Activation | Curve:
     """min(max(x, low), high); a bound that no code of the channel passes leaves no clamp."""
+    none: Any = (None,)
+    ends = [Channels(none) if c is None else c for c in (low, high)]
+    if isinstance(x, Curve):
+        return mapped(x, _bounded, *ends)
     unit = Fraction(2) ** -x.tensor.frac
-    lines = []
-    for line, reach in zip(x.lines, reaches(x.tensor, x.axis), strict=True):
+    axis = next((a for a in (x.axis, *(c.axis for c in ends)) if a is not None), None)
+    found: Any = tuple(reaches(x.tensor, axis))
+
+    def clip(line: Line, reach: Reach, low: Fraction | None, high: Fraction | None) -> Line:
         ends = sorted(line.scale * end * unit + line.offset for end in (reach.lo, reach.hi))
         free = low is None or ends[0] >= low, high is None or ends[1] <= high
-        lines.append(line.clip(None if free[0] else low, None if free[1] else high))
-    return Activation(x.tensor, tuple(lines), x.axis)
+        return line.clip(None if free[0] else low, None if free[1] else high)
+
+    return x.map(clip, Channels(found, axis), *ends)
+
+
+def _bounded(term: Term, low: Fraction | None, high: Fraction | None) -> Term:
+    term = term if low is None else Both("max", term, Number.of(low))
+    return term if high is None else Both("min", term, Number.of(high))

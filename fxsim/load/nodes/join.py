@@ -13,6 +13,7 @@ from fxsim.integers import Array, IntArray, to_object
 from fxsim.load.affine import Activation, Channels, Constant, Line, RealInput, Symbol, log2
 from fxsim.load.loader import Loader, handles, static
 from fxsim.load.model import FileNode
+from fxsim.load.nodes.curved import combined
 from fxsim.load.nodes.dense import biased, scaled
 from fxsim.trace import Tensor, concat
 
@@ -26,6 +27,9 @@ def add(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     """Sum or difference with a constant, or of two activations on a grid that holds both."""
     sign = Fraction(1 if node.op == "Add" else -1)
     a, b = operands
+    curve = combined(loader, node, node.op.lower(), a, b)
+    if curve is not None:
+        return curve
     if isinstance(b, Constant):
         return biased(loader.activation(node, a), b, sign)
     if isinstance(a, Constant):

@@ -11,7 +11,7 @@ import numpy as np
 
 from fxsim import ops
 from fxsim.integers import Array, IntArray
-from fxsim.load.affine import Activation, Constant, Line, RealInput, Symbol, as_fractions
+from fxsim.load.affine import Activation, Constant, Line, Symbol, as_fractions
 from fxsim.load.loader import Loader, handles, static
 from fxsim.load.model import FileNode
 from fxsim.load.nodes.reorder import chosen
@@ -36,7 +36,7 @@ def resize(loader: Loader, node: FileNode, operands: list[Symbol | None]) -> Sym
     mode = str(node.get("mode", "nearest"))
     if mode not in ("nearest", "linear"):
         raise loader.error(node, f"has the mode {mode!r}", "use nearest or linear")
-    assert isinstance(x, (Activation, RealInput))
+    assert x is not None
     old = (loader.batch, *x.shape)
     sizes, scales = targets(loader, node, operands, old)
     if sizes[0] != old[0]:

@@ -120,7 +120,7 @@ def transpose(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 
 def reshaped(loader: Loader, node: FileNode, x: Symbol, full: tuple[int, ...]) -> Symbol:
     """x with the shape `full` (batch first); ValueError if it mixes the batch with other axes."""
-    assert isinstance(x, (Activation, RealInput))
+    assert not isinstance(x, Constant)
     old = (loader.batch, *x.shape)
     if int(np.prod(full)) != int(np.prod(old)) or not full or full[0] != loader.batch:
         raise loader.error(
@@ -130,7 +130,7 @@ def reshaped(loader: Loader, node: FileNode, x: Symbol, full: tuple[int, ...]) -
     if full == old:
         return x
     op = ops.Reshape(full[1:])
-    if isinstance(x, RealInput):
+    if not isinstance(x, Activation):
         return loader.wired(node, x, op)
     with loader.builder.block("flatten", loader.block_name(node), [x.tensor]) as outputs:
         result = loader.wired(node, x, op)
