@@ -224,7 +224,8 @@ def round_real(q: Array, mode: str) -> Array:
         rounded = np.floor(magnitude)
     else:
         whole = np.floor(magnitude)
-        part = magnitude - whole  # exact: floor(m + 0.5) is wrong just below one half
+        with np.errstate(invalid="ignore"):  # an infinity keeps no part, and stays one
+            part = magnitude - whole  # exact: floor(m + 0.5) is wrong just below one half
         rounded = whole + (part >= 0.5 if mode == "HALF_UP" else part > 0.5)
     return np.asarray(np.copysign(rounded, q))
 
