@@ -15,6 +15,7 @@ import pytest
 import torch
 from layer_lists import Layers
 
+from fxsim.data import digits_model
 from hls.plugin import traps
 
 Config = dict[str, Any]
@@ -244,6 +245,57 @@ def test_inputs_of_an_integer_type() -> None:
     assert model.predict(np.array([[-0.25], [-0.75], [2.5]], np.float32)).tolist() == [[1.0], [0.0], [2.0]]
     fixed = precision("input_1", result="fixed<8,8>")
     assert found(convert(dense([[1.0]]), (1,), fixed), "integer") == []
+
+
+def quantized_digits(change: Callable[[Config], Any] | None = None) -> Any:
+    """The shipped QONNX digits model through hls4ml's ONNX front end."""
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.transformation.gemm_to_matmul import GemmToMatMul
+    from qonnx.util.cleanup import cleanup_model
+
+    model = cleanup_model(ModelWrapper(str(digits_model())))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model = cleanup_model(model.transform(GemmToMatMul()))
+    config = hls4ml.utils.config_from_onnx_model(model, granularity="name", backend="Vitis")
+    if change is not None:
+        change(config)
+    return hls4ml.converters.convert_from_onnx_model(
+        model, hls_config=config, output_dir="unused", backend="fxsim", io_type="io_parallel"
+    )
+
+
+def test_inputs_that_are_rounded_twice() -> None:
+    """The type floors what the first quantizer then rounds to nearest: what is above a tie is lost."""
+    default = quantized_digits()
+    (told,) = found(default, "rounding")
+    assert told.startswith("layer 'global_in' (Input): its type fixed<16,6> floors real inputs before ")
+    assert told.endswith("set Precision['result'] of the input to fixed<34,6>")
+    change = precision("global_in", result="fixed<34,6>")
+    finer = quantized_digits(change)
+    assert found(finer, "rounding") == []
+    x = np.full((1, 1, 8, 8), 0.5 / 16 + 2.0**-12)  # the nearest multiple of 1/16 is 1/16
+    output = default.graph["Quant_6_act"].outputs[0]
+    codes = [m.integer_graph.codes(x)[output] for m in (default, finer)]
+    assert [c.flat[0] for c in codes] == [0, 1]
+
+
+def test_a_quantizer_of_the_file_that_was_dropped() -> None:
+    """A layer as QKeras' parser gives it, under a configuration that only has the model's precision."""
+    from hls4ml.model.quantizers import QuantNodeQuantizer
+    from hls4ml.model.types import FixedPrecisionType, RoundingMode, SaturationMode
+
+    layers = Layers()
+    kind = FixedPrecisionType(6, 2, False, RoundingMode.RND_CONV, SaturationMode.SAT)
+    attributes = {"activation": "relu", "n_in": 2, "activation_quantizer": QuantNodeQuantizer(kind)}
+    name = layers.add("Activation", layers.input("fixed<16,6>", (2,)), "fixed<16,6>", attributes)
+    (told,) = found(layers.model("fxsim"), "quantizer")
+    assert told == (
+        "layer 'y0' (Activation): the model quantizes its result to ufixed<6,2,RND_CONV,SAT>, but result_t "
+        "is fixed<16,6>: the quantizer was dropped; set Precision['result'] to its type"
+    )
+    layers.names[name]["Precision"]["result"] = "ufixed<6,2,RND_CONV,SAT>"
+    assert found(layers.model("fxsim"), "quantizer") == []
 
 
 def test_inputs_that_wrap_are_told_at_predict() -> None:

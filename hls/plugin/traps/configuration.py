@@ -14,11 +14,17 @@ from hls.plugin.types import fmt
 # hls4ml's own default, which says nothing about what the user wants.
 FACTORY = "fixed<16,6>"
 
+# Layers that move numbers and change none.
+WIRING = ("Reshape", "Flatten", "Transpose", "Repack", "Clone")
+
+# So many more fraction bits of an input than of its quantizer, as float32 has, leave no number between.
+EXACT_ENOUGH = 24
+
 
 def check(model: Any) -> list[Trap]:
     """Traps of the configuration, and of types that hls4ml converts in a way of its own."""
-    found = _ignored(model), _unused_default(model), _maximum(model), _quantizers(model), _integers(model)
-    return [trap for traps in found for trap in traps]
+    checks = (_ignored, _unused_default, _maximum, _quantizers, _rounded_twice, _integers)
+    return [trap for find in checks for trap in find(model)]
 
 
 def _parsed(model: Any, text: Any) -> Format | None:
@@ -140,6 +146,31 @@ def _quantizers(model: Any) -> list[Trap]:
                     f"the model quantizes its {variable} to {short(wanted)}, but {variable}_t is "
                     f"{short(have)}: the quantizer was dropped; set Precision[{variable!r}] to its type",
                 ))  # fmt: skip
+    return traps
+
+
+def _rounded_twice(model: Any) -> list[Trap]:
+    """Real inputs that the input layer floors before the model's own quantizer rounds them to nearest."""
+    traps = []
+    for layer in model.get_layers():
+        kind = getattr(layer.get_attr("quantizer"), "hls_type", None)
+        source = layer
+        while source is not None and (source is layer or source.class_name in WIRING) and source.inputs:
+            source = source.get_input_node()
+        if kind is None or source is None or source.class_name not in ("Input", "InputLayer"):
+            continue
+        have, wanted = _type(source, "result"), _type(layer, "result")
+        if have is None or wanted is None or have.rounding is not Rounding.TRN:
+            continue
+        if wanted.rounding in (Rounding.TRN, Rounding.TRN_ZERO) or have.frac >= wanted.frac + EXACT_ENOUGH:
+            continue
+        finer = have.replace(width=have.width - have.frac + wanted.frac + EXACT_ENOUGH)
+        traps.append(Trap(
+            source.name, source.class_name, "rounding",
+            f"its type {short(have)} floors real inputs before {layer.name!r} rounds them to {short(wanted)};"
+            f" inputs that are no multiples of {float(have.lsb):g} may come out one step lower; set "
+            f"Precision['result'] of the input to {short(finer)}",
+        ))  # fmt: skip
     return traps
 
 

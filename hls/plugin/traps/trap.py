@@ -17,7 +17,8 @@ class Trap:
 
     layer     the layer's name, "" for the whole model
     class_name  hls4ml's class of it
-    kind      overflow, fallback, softmax, table, weights, ignored, maximum, quantizer, integer, input
+    kind      overflow, fallback, softmax, table, weights, ignored, maximum, quantizer,
+              rounding, integer, input
     message   what happens, and what to change
     """
 
