@@ -15,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # keyed by content, so the second worker that needs a design finds it built.
 os.environ.setdefault("FXSIM_CACHE", str(ROOT / "build" / "cache"))
 
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
 settings.register_profile("exact", derandomize=True, deadline=None, database=None)
 settings.load_profile("exact")
 

@@ -23,10 +23,11 @@ def load(
     *,
     example: Any = None,
 ) -> Graph:
-    """The graph of a model file: QONNX or QDQ ONNX (`.onnx`), or the project's own file (`.fxs`).
+    """The graph of a model file: QONNX or QDQ ONNX (`.onnx`), Keras 3 with HGQ2 layers (`.keras`), int8
+    TFLite (`.tflite`), or the project's own file (`.fxs`).
 
     In place of a path, a live model: a torch.nn.Module in evaluation mode (Brevitas, QAT) with `example`, a
-    batch of its inputs whose shape decides the graph's, or a torch.export.ExportedProgram.
+    batch of its inputs whose shape decides the graph's, a torch.export.ExportedProgram, or a keras.Model.
 
     By default the graph starts at the codes of the file's first quantizer, which the host applies by the
     file's own float32 rule. `input` builds that quantizer into the graph instead, behind an input of this
@@ -54,7 +55,10 @@ def load(
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in READERS:
-        raise ValueError(f"path must end in .onnx (QONNX) or .fxs (a saved graph), not {path.name!r}")
+        raise ValueError(
+            f"path must end in .onnx (QONNX, QDQ), .keras (HGQ2), .tflite or .fxs (a saved graph), not "
+            f"{path.name!r}"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"no model file at {path}")
     return READERS[suffix](path, input, rescale)

@@ -1,0 +1,81 @@
+"""Random HGQ2 models built here: every quantizer and every output of the graph is Keras' own."""
+
+from __future__ import annotations
+
+import keras_models
+import numpy as np
+import pytest
+from keras_equal import mismatches
+
+import fxsim
+
+
+@pytest.mark.parametrize("family", sorted(keras_models.FAMILIES))
+@pytest.mark.parametrize("seed", range(2))
+def test_equal_at_every_node(family, seed, tmp_path) -> None:
+    rng = np.random.default_rng([seed, *family.encode()])
+    model = keras_models.FAMILIES[family](rng)
+    model.save(tmp_path / "m.keras")
+    graph = fxsim.load(tmp_path / "m.keras")
+    x = keras_models.samples(model, rng, 1000)
+    found = mismatches(graph, tmp_path / "m.keras", x)
+    assert found == dict.fromkeys(found, 0)
+    assert len(found) >= len(graph.outputs)
+
+
+def test_live_model_is_its_file(rng, tmp_path) -> None:
+    model = keras_models.mlp(rng)
+    model.save(tmp_path / "m.keras")
+    assert fxsim.load(model) == fxsim.load(tmp_path / "m.keras")
+    with pytest.raises(TypeError, match="example must be None for a Keras model"):
+        fxsim.load(model, example=np.zeros((1, 6)))
+
+
+def test_input_format_builds_the_quantizer_in(rng, tmp_path) -> None:
+    model = keras_models.residual_cnn(rng)
+    model.save(tmp_path / "m.keras")
+    host, inside = fxsim.load(tmp_path / "m.keras"), fxsim.load(tmp_path / "m.keras", input=fxsim.SQ(6, 8))
+    x = rng.integers(-(1 << 13), 1 << 13, (300, 6, 6, 2)) / 256
+    assert inside.inputs[0].type.frac == 8
+    for name, codes in inside.codes(x).items():
+        if name != "image":
+            assert np.array_equal(codes, host.codes(x)[name]), name
+
+
+def test_two_quantizers_on_one_input(rng, tmp_path) -> None:
+    import keras
+    from hgq.layers import QDense
+
+    with keras_models.scope(overflow_mode="SAT"):
+        x = keras.Input((5,), name="x")
+        outputs = [QDense(2, name="a")(x), QDense(2, name="b")(x)]
+        model = keras_models.randomized(keras.Model(x, outputs), rng)
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(
+        ValueError, match=r"'b_iq' quantizes the input 'x' in a second way; pass input=Format"
+    ):
+        fxsim.load(tmp_path / "m.keras")
+    graph = fxsim.load(tmp_path / "m.keras", input=fxsim.SQ(4, 8))
+    data = [rng.integers(-2048, 2048, (1000, 5)) / 256]
+    found = mismatches(graph, tmp_path / "m.keras", data)
+    assert found == dict.fromkeys(found, 0)
+
+
+def test_saved_graph_keeps_its_encoder(rng, tmp_path) -> None:
+    model = keras_models.nested(rng)
+    graph = fxsim.load(model)
+    graph.save(tmp_path / "g.fxs")
+    again = fxsim.load(tmp_path / "g.fxs")
+    x = keras_models.samples(model, rng, 100)
+    assert again == graph
+    assert np.array_equal(again.run(*x), graph.run(*x))
+
+
+def test_blocks_tell_layers_and_certainty(rng) -> None:
+    graph = fxsim.load(keras_models.functions(rng))
+    kinds = {b.kind for b in graph.blocks}
+    assert {"dense", "einsum", "table", "softmax", "attention", "quantize"} <= kinds
+    tables = [b for b in graph.blocks if b.kind == "table"]
+    assert {t.params["function"] for t in tables} >= {"tanh", "sigmoid", "exp of minus", "exp", "reciprocal"}
+    assert sum(t.params["near_ties"] for t in tables) == 0
+    assert all(b.params["float32_exact"] for b in graph.blocks if b.kind in ("dense", "einsum"))
