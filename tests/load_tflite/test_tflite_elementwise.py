@@ -54,7 +54,9 @@ def binary(
         ((1, 4), (1, 4), ""),
     ],
 )
-def test_arithmetic(rng: np.random.Generator, tmp_path: Path, op: str, fused: int, a: Any, b: Any, fixed: str) -> None:
+def test_arithmetic(
+    rng: np.random.Generator, tmp_path: Path, op: str, fused: int, a: Any, b: Any, fixed: str
+) -> None:
     equal(rng, binary(rng, tmp_path / "b.tflite", op, a, b, fixed, fused), 60)
 
 
@@ -79,7 +81,9 @@ def test_extrema(rng: np.random.Generator, tmp_path: Path, op: str, fixed: str) 
     equal(rng, binary(rng, tmp_path / "m.tflite", op, (1, 3, 4), (1, 1, 4), fixed, like=True), 60)
 
 
-def unary(path: Path, op: str, x: Any, y: Any, shape: Any = (1, 256), made: Any = None, **options: Any) -> Path:
+def unary(
+    path: Path, op: str, x: Any, y: Any, shape: Any = (1, 256), made: Any = None, **options: Any
+) -> Path:
     w = Writer()
     a, b = w.tensor("x", shape, *x), w.tensor("y", made or shape, *y)
     w.op(op, [a], [b], **options)
@@ -89,8 +93,9 @@ def unary(path: Path, op: str, x: Any, y: Any, shape: Any = (1, 256), made: Any 
 
 def every_code(path: Path, rng: np.random.Generator) -> Any:
     """Each of the 256 codes in its place, and random ones."""
-    import fxsim
     from tflite_writer import litert
+
+    import fxsim
 
     graph = fxsim.load(path)
     raw = np.concatenate([np.arange(-128, 128)[None], rng.integers(-128, 128, (3, 256))])
@@ -110,23 +115,30 @@ def test_clamps_and_requantization(rng: np.random.Generator, tmp_path: Path, op:
 @pytest.mark.parametrize("alpha", [0.0, 0.1, 0.3, 1.5, 1e-6])
 def test_leaky_relu(rng: np.random.Generator, tmp_path: Path, alpha: float) -> None:
     for _ in range(6):
-        path = unary(tmp_path / "l.tflite", "LEAKY_RELU", draw(rng), draw(rng), kind="LeakyReluOptions", alpha=alpha)
+        path = unary(
+            tmp_path / "l.tflite", "LEAKY_RELU", draw(rng), draw(rng), kind="LeakyReluOptions", alpha=alpha
+        )
         every_code(path, rng)
 
 
 def test_hard_swish(rng: np.random.Generator, tmp_path: Path) -> None:
     for _ in range(30):
-        every_code(unary(tmp_path / "h.tflite", "HARD_SWISH", draw(rng), draw(rng, 0.01, 0.3), kind="HardSwishOptions"), rng)
+        every_code(
+            unary(
+                tmp_path / "h.tflite", "HARD_SWISH", draw(rng), draw(rng, 0.01, 0.3), kind="HardSwishOptions"
+            ),
+            rng,
+        )
 
 
 def test_logistic(rng: np.random.Generator, tmp_path: Path) -> None:
-    for _ in range(60):
+    for _ in range(25):
         graph = every_code(unary(tmp_path / "s.tflite", "LOGISTIC", draw(rng), (1 / 256, -128)), rng)
         assert graph.blocks[0].kind == "logistic"
 
 
 def test_tanh(rng: np.random.Generator, tmp_path: Path) -> None:
-    for _ in range(60):
+    for _ in range(25):
         every_code(unary(tmp_path / "t.tflite", "TANH", draw(rng), (1 / 128, 0)), rng)
 
 
@@ -143,25 +155,36 @@ def test_prelu(rng: np.random.Generator, tmp_path: Path, shape: tuple[int, ...])
 
 @pytest.mark.parametrize("classes", [1, 2, 3, 12, 100])
 def test_softmax(rng: np.random.Generator, tmp_path: Path, classes: int) -> None:
-    for k in range(10):
+    for k in range(5):
         x = draw(rng, 1e-3, 1.0)
         path = unary(
             tmp_path / "s.tflite", "SOFTMAX", x, (1 / 256, -128), (1, classes), kind="SoftmaxOptions",
             beta=1.0 if k % 2 else float(rng.uniform(0.1, 3)),
         )  # fmt: skip
-        equal(rng, path, 100)
+        equal(rng, path, 60)
 
 
 def test_softmax_over_the_last_axis_only(rng: np.random.Generator, tmp_path: Path) -> None:
-    path = unary(tmp_path / "s.tflite", "SOFTMAX", (0.1, 3), (1 / 256, -128), (1, 2, 3, 5), kind="SoftmaxOptions", beta=1.0)
+    path = unary(
+        tmp_path / "s.tflite",
+        "SOFTMAX",
+        (0.1, 3),
+        (1 / 256, -128),
+        (1, 2, 3, 5),
+        kind="SoftmaxOptions",
+        beta=1.0,
+    )
     equal(rng, path, 50)
 
 
 def test_softmax_of_two_equal_and_of_far_classes(tmp_path: Path) -> None:
-    import fxsim
     from tflite_writer import litert
 
-    path = unary(tmp_path / "s.tflite", "SOFTMAX", (0.04, 0), (1 / 256, -128), (1, 3), kind="SoftmaxOptions", beta=1.0)
+    import fxsim
+
+    path = unary(
+        tmp_path / "s.tflite", "SOFTMAX", (0.04, 0), (1 / 256, -128), (1, 3), kind="SoftmaxOptions", beta=1.0
+    )
     codes = np.arange(-128, 128)
     raw = np.stack([np.full(256, 5), codes, codes[::-1]], 1)
     assert np.array_equal(fxsim.load(path).run_raw(raw), litert(path, raw)["y"][:, 0])

@@ -28,7 +28,7 @@ def convolution(
     **options: Any,
 ) -> Path:
     w = Writer()
-    h, width, c = shape
+    c = shape[2]
     sx, zx = scales(rng), int(rng.integers(-128, 128))
     x = w.tensor("x", (1, *shape), sx, zx)
     depthwise = op == "DEPTHWISE_CONV_2D"
@@ -50,7 +50,14 @@ def convolution(
 CONVOLUTIONS: list[dict[str, Any]] = [
     {"shape": (7, 6, 3), "kernel": (3, 3), "made": 5},
     {"shape": (7, 6, 3), "kernel": (3, 2), "made": 4, "padding": 1, "per_channel": False},
-    {"shape": (8, 9, 2), "kernel": (3, 3), "made": 4, "strideH": 2, "strideW": 3, "fusedActivationFunction": 1},
+    {
+        "shape": (8, 9, 2),
+        "kernel": (3, 3),
+        "made": 4,
+        "strideH": 2,
+        "strideW": 3,
+        "fusedActivationFunction": 1,
+    },
     {"shape": (9, 9, 2), "kernel": (3, 3), "made": 3, "dilationHFactor": 2, "dilationWFactor": 3},
     {"shape": (6, 6, 4), "kernel": (2, 2), "made": 6, "groups": 2, "fusedActivationFunction": 3},
     {"shape": (5, 5, 8), "kernel": (1, 1), "made": 7, "fusedActivationFunction": 2},
@@ -69,9 +76,23 @@ def test_convolutions(rng: np.random.Generator, tmp_path: Path, case: dict[str, 
 DEPTHWISE: list[dict[str, Any]] = [
     {"shape": (7, 6, 3), "kernel": (3, 3), "made": 3},
     {"shape": (7, 6, 2), "kernel": (3, 2), "made": 6, "padding": 1},
-    {"shape": (8, 9, 4), "kernel": (3, 3), "made": 4, "strideH": 2, "strideW": 2, "fusedActivationFunction": 3},
+    {
+        "shape": (8, 9, 4),
+        "kernel": (3, 3),
+        "made": 4,
+        "strideH": 2,
+        "strideW": 2,
+        "fusedActivationFunction": 3,
+    },
     {"shape": (9, 9, 2), "kernel": (3, 3), "made": 2, "dilationHFactor": 2, "dilationWFactor": 2},
-    {"shape": (9, 9, 1), "kernel": (3, 3), "made": 8, "strideH": 2, "strideW": 2, "fusedActivationFunction": 1},
+    {
+        "shape": (9, 9, 1),
+        "kernel": (3, 3),
+        "made": 8,
+        "strideH": 2,
+        "strideW": 2,
+        "fusedActivationFunction": 1,
+    },
     {"shape": (1, 12, 5), "kernel": (1, 5), "made": 5, "padding": 1, "per_channel": False},
 ]
 
@@ -98,8 +119,8 @@ def test_random_convolutions(rng: np.random.Generator, tmp_path: Path, seed: int
 
 
 def dense(
-    rng: np.random.Generator, path: Path, shape: tuple[int, ...], out: tuple[int, ...], per_channel: bool = False,
-    zero: int = 0, bias: bool = True, dtype: Any = np.int8, **options: Any,
+    rng: np.random.Generator, path: Path, shape: tuple[int, ...], out: tuple[int, ...],
+    per_channel: bool = False, zero: int = 0, bias: bool = True, **options: Any,
 ) -> Path:  # fmt: skip
     w = Writer()
     k, made = shape[-1] if len(shape) > 1 else shape[0], out[-1]
@@ -183,8 +204,8 @@ def test_a_stack_of_layers(rng: np.random.Generator, tmp_path: Path) -> None:
         bias = w.constant(f"b{i}", rng.integers(-5000, 5000, made, dtype=np.int32))
         size = -(-size // (1 + (i == 1)))
         y = w.tensor(f"y{i}", (1, size, size, made), 0.05 * (i + 1), -128 + i)
-        w.op("CONV_2D", [last, weight, bias], [y], kind="Conv2DOptions", strideH=1 + (i == 1), strideW=1 + (i == 1),
-             padding=0, fusedActivationFunction=1)  # fmt: skip
+        steps = {"strideH": 1 + (i == 1), "strideW": 1 + (i == 1)}
+        w.op("CONV_2D", [last, weight, bias], [y], kind="Conv2DOptions", fusedActivationFunction=1, **steps)
         last, channels = y, made
     w.ends([x], [last])
     equal(rng, w.save(tmp_path / "s.tflite"), 30)

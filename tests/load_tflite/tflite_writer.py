@@ -100,7 +100,9 @@ def interpreter(path: Path, resolver: Any = OpResolverType.BUILTIN_REF) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = Interpreter(
-            model_path=str(path), experimental_op_resolver_type=resolver, experimental_preserve_all_tensors=True
+            model_path=str(path),
+            experimental_op_resolver_type=resolver,
+            experimental_preserve_all_tensors=True,
         )
     found.allocate_tensors()
     return found

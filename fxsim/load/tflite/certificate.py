@@ -70,27 +70,45 @@ def certify(channel: Channel, max_shift: int = MAX_SHIFT) -> Certificate | None:
     """The certificate with the smallest shift, or None.
 
     A multiplier M works at shift S exactly where both signs leave a constant. The slopes M / 2**S that work
-    form one interval around the exact factor, so that only the neighbours of factor * 2**S need a look.
+    form one interval around the exact factor, so that only the neighbours of factor * 2**S need a look; and
+    2 * M works at S + 1 where M does at S, so that the smallest shift is found by bisection.
     """
     first, last = channel.ends()
     if first == last:
         return Certificate(0, (first, first), 0)
-    levels, slope = channel.levels(), channel.rule.factor
-    negative = side(channel, levels, first, channel.least, min(channel.most, -1))
-    positive = side(channel, levels, first, max(channel.least, 0), channel.most)
+    levels = channel.levels()
+    sides = (
+        side(channel, levels, first, channel.least, min(channel.most, -1)),
+        side(channel, levels, first, max(channel.least, 0), channel.most),
+    )
+    best, low, high = None, 0, 8
+    while (found := _at(channel, sides, high)) is None:
+        low, high = high + 1, high + 8
+        if high > max_shift:
+            return None
+    best = found
+    while low < high:
+        middle = (low + high) // 2
+        found = _at(channel, sides, middle)
+        if found is None:
+            low = middle + 1
+        else:
+            best, high = found, middle
+    return best
+
+
+def _at(channel: Channel, sides: tuple[Side, Side], shift: int) -> Certificate | None:
+    """The certificate of the fewest adders at a shift, or None."""
+    scaled = channel.rule.factor * (1 << shift)
     reach = max(abs(channel.least), abs(channel.most)).bit_length()
-    for shift in range(max_shift + 1):
-        scaled = slope * (1 << shift)
-        if shift + 9 > 61 or reach + scaled.__ceil__().bit_length() > 61:
-            return None  # beyond int64, and beyond what anyone would build
-        found = []
-        for m in range(max(scaled.__ceil__() - 1, 0), scaled.__floor__() + 2):
-            two = [s.bounds(m, shift) for s in (negative, positive)]
-            if all(low <= high for low, high in two):
-                found.append(_chosen(m, two, shift, scaled))
-        if found:
-            return min(found, key=lambda f: f[:2])[2]
-    return None
+    if max(shift + 9, reach + scaled.__ceil__().bit_length()) > 61:
+        return None  # beyond int64, and beyond what anyone would build
+    found = []
+    for m in range(max(scaled.__ceil__() - 1, 0), scaled.__floor__() + 2):
+        two = [s.bounds(m, shift) for s in sides]
+        if all(low <= high for low, high in two):
+            found.append(_chosen(m, two, shift, scaled))
+    return min(found, key=lambda f: f[:2])[2] if found else None
 
 
 def _chosen(

@@ -243,7 +243,7 @@ def _operator(o: Any, index: int, model: Any, tensors: tuple[FileTensor, ...]) -
     if not 0 <= o.OpcodeIndex() < model.OperatorCodesLength():
         raise _Wrong(f"is damaged: operator {index} has no code; copy or convert it again")
     code = model.OperatorCodes(o.OpcodeIndex())
-    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    number = max(_builtin(code), code.DeprecatedBuiltinCode())
     op = BUILTIN_OPCODE2NAME.get(number, f"builtin {number}")
     if op == "CUSTOM":
         op = f"CUSTOM {(code.CustomCode() or b'').decode('utf-8', 'replace')}"
@@ -252,6 +252,14 @@ def _operator(o: Any, index: int, model: Any, tensors: tuple[FileTensor, ...]) -
         raise _Wrong(f"is damaged: operator {index} ({op}) has no output; copy or convert it again")
     label = tensors[outputs[0]].name
     return FileOp(op, index, inputs, outputs, label, _options(o, op))
+
+
+def _builtin(code: Any) -> int:
+    """The field builtin_code, which the package's accessor hides where it is below 127."""
+    from flatbuffers.number_types import Int32Flags
+
+    at = code._tab.Offset(10)
+    return int(code._tab.Get(Int32Flags, at + code._tab.Pos)) if at else 0
 
 
 def _options(o: Any, op: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from fxsim.trace import Builder, Tensor
 from fxsim.types import TensorType
 
 CODES = (-128, 127)
-MOST_ELEMENTS = 1 << 24  # of one tensor; what a damaged size would ask for is refused before it is built
+MOST_ELEMENTS = 1 << 23  # of one tensor; what a damaged size would ask for is refused before it is built
 FLOAT_REMEDY = (
     "convert the model to full integer quantization: optimizations = [tf.lite.Optimize.DEFAULT], a "
     "representative_dataset, and target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
@@ -40,6 +40,7 @@ NEAREST = {
     "MIRROR_PAD": "PAD",
     "TOPK_V2": "ARG_MAX",
     "ARG_MIN": "ARG_MAX",
+    "SUM": "MEAN (the runtime sums int8 codes as if they were uint8)",
 }
 STATEFUL = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "SVDF", "LSTM", "RNN", "WHILE")
 

@@ -38,7 +38,6 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         {"BeginMask": 0, "EndMask": 0, "EllipsisMask": 0, "NewAxisMask": 0, "ShrinkAxisMask": 0},
     ),
     "SUB": ("SubOptions", _FUSED),
-    "SUM": ("ReducerOptions", {"KeepDims": False}),
     "TRANSPOSE_CONV": ("TransposeConvOptions", _WINDOW),
     "UNPACK": ("UnpackOptions", {"Num": 0, "Axis": 0}),
 }  # fmt: skip

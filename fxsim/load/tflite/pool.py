@@ -1,4 +1,4 @@
-"""AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, SUM, REDUCE_MAX, REDUCE_MIN and ARG_MAX."""
+"""AVERAGE_POOL_2D, MAX_POOL_2D, MEAN, REDUCE_MAX, REDUCE_MIN and ARG_MAX."""
 
 from __future__ import annotations
 
@@ -62,19 +62,18 @@ def _counts(space: tuple[int, ...], window: ops.Window) -> Array:
     return np.asarray(np.multiply.outer(np.maximum(sides[0], 0), np.maximum(sides[1], 0)))
 
 
-@handles("MEAN", "SUM")
+@handles("MEAN")
 def mean(loader: Loader, op: FileOp) -> Codes:
     """The sum over axes without its zero point, times one multiplier that has 1 / elements in it."""
     x, q = loader.operand(op, 0)
     out, axes = loader.result(op), _axes(loader, op, x)
     count = int(np.prod([x.tensor.shape[a] for a in axes]))
     m, e = quantize_multiplier(q.real / out.real)
-    if op.op == "MEAN":
-        shift = min(count.bit_length() - 1, 32, 31 + e)
-        m, e = (m << shift) // count, e - shift
+    shift = min(count.bit_length() - 1, 32, 31 + e)
+    m, e = (m << shift) // count, e - shift
     if not m or e > 30:
         raise loader.error(op, f"has a factor of {q.real / out.real:.6g}", "calibrate its scales again")
-    with loader.builder.block(op.op.lower(), loader.block_name(op.label), [x.tensor]) as outputs:
+    with loader.builder.block("mean", loader.block_name(op.label), [x.tensor]) as outputs:
         y = x.tensor.sum(axis=tuple(axes))
         outputs.append(y - q.zero * count if q.zero else y)
     y = _rescaled(loader, op, outputs[0], [Multiplier(m, e)], None, out.zero, CODES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
 from typing import Protocol
 
 import numpy as np
@@ -106,11 +105,10 @@ class Channel:
         """T_j, the least acc with code j or more, for every code j from the second least to the greatest."""
         first, last = self.ends()
         j = np.arange(first + 1, last + 1)
-        slope = self.rule.factor
-        guess = [ceil((2 * int(v) - 1) / (2 * slope)) for v in j - self.zero]
-        at = np.array([min(max(g, self.least + 1), self.most) for g in guess], np.int64)
+        guess = np.ceil((j - self.zero - 0.5) / float(self.rule.factor))
+        at = np.clip(guess, self.least + 1, self.most).astype(np.int64)
         while np.any(low := self.code(at) < j):  # a monotone rule is at most a few acc from its line
             at = at + low
         while np.any(high := self.code(at - 1) >= j):
             at = at - high
-        return at
+        return np.asarray(at)
