@@ -183,8 +183,14 @@ Symbol: TypeAlias = "Activation | RealInput | Constant | Curve"
 
 def as_fractions(a: Array) -> Array:
     """Every finite number as its exact Fraction."""
-    out = np.empty(np.shape(a), object)
-    flat = np.asarray(a).ravel().tolist()
+    a = np.asarray(a)
+    if a.dtype.kind not in "biufO":  # bfloat16, int4: doubles hold them
+        a = a.astype(np.float64)
+    if a.dtype.kind == "f" and not np.all(np.isfinite(a)):
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(a))[0])
+        raise ValueError(f"a constant must be finite, not {a[at]} at {at}; train or export the model again")
+    out = np.empty(a.shape, object)
+    flat = a.ravel().tolist()
     out.ravel()[:] = [Fraction(v) for v in flat]
     if out.ndim == 0:
         out[()] = Fraction(flat[0])

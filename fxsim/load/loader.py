@@ -48,6 +48,11 @@ class Loader:
                 tensor = self.builder.input(i.name, TensorType.of(whole, shape), FormatEncoder(whole))
                 self.symbols[i.name] = Activation(tensor.named(i.name))
             elif self.input is None:
+                if i.kind != "float":
+                    raise ValueError(
+                        f"input {i.name!r} must be float (32 bits) for its quantizer to be the host's, not "
+                        f"{i.kind}; export it as float, or pass input=Format"
+                    )
                 self.symbols[i.name] = RealInput(i.name, shape, shape)
                 reason = "a real-valued input: the host applies the quantizer after it"
                 self.builder.names[i.name] = Name(None, reason=reason)
@@ -85,10 +90,17 @@ class Loader:
             raise unknown(node)
         try:
             result = handler(self, node, operands)
-        except (ValueError, TypeError, IndexError, KeyError, OverflowError) as e:
+        except (NotImplementedError, ImportError):
+            raise
+        except ValueError as e:
             if str(e).startswith(str(node)):
                 raise
             raise ValueError(f"{node}: {e}") from e
+        except Exception as e:  # attributes of other types, lists too short: what no handler expects
+            raise ValueError(
+                f"{node} has inputs or attributes that do not fit its op ({type(e).__name__}: {e}); export "
+                "it again"
+            ) from e
         results = result if isinstance(result, tuple) else (result,)
         if any(node.outputs[len(results) :]):
             raise self.error(

@@ -48,13 +48,14 @@ class FileNode:
 class FileInput:
     """An input; `shape` has the batch axis first (1 where the file leaves it open).
 
-    `bits` is 0 for real values, else the width of the file's integer type.
+    `bits` is 0 for real values, else the width of the file's integer type. `kind` is the type of real values.
     """
 
     name: str
     shape: tuple[int, ...]
     bits: int = 0
     signed: bool = False
+    kind: str = "float"
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fxsim.integers import Array
+from fxsim.load.limits import check_elements, check_folded
 from fxsim.load.model import DEFAULT_DOMAIN, INTEGER_TYPES, FileInput, FileNode, Model
+from fxsim.load.onnx_guard import (
+    check_framing,
+    check_order,
+    check_schema,
+    check_text,
+    external_bytes,
+    inlined,
+)
+from fxsim.load.table import unknown
+
+# By TensorProto's numbers; those of quantizers are fewer.
+INPUT_TYPES = {**INTEGER_TYPES, 6: (32, True), 7: (64, True), 9: (1, False), 12: (32, False), 13: (64, False)}
+REALS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
+BITS = {"INT2": 2, "UINT2": 2, "INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "BFLOAT16": 16}
 
 OLDEST_OPSET = 9  # BatchNormalization, Clip and Reshape mean something else before
 
@@ -30,31 +47,36 @@ def read(path: Path) -> Model:
     dynamic beyond the batch axis.
     """
     onnx = require_onnx(f"reading {path.name}")
-    size = path.stat().st_size
-    if size >= 1 << 31:
-        raise ValueError(
-            f"{path} must be smaller than 2 GB, as every ONNX file is, not {size} bytes; it is damaged, or "
-            "save the model with external data"
-        )
+    check_framing(path)
     try:
         proto = onnx.load(str(path), load_external_data=False)
     except Exception as e:  # protobuf's error classes differ between its implementations
         raise ValueError(
             f"{path} is not a readable ONNX file; it is truncated or of another kind: {e}"
         ) from None
-    graph = proto.graph
-    if not graph.node or not graph.output:
+    if not proto.graph.node or not proto.graph.output:
         raise ValueError(
             f"{path} is not a readable ONNX file: it has no nodes or no outputs; it is truncated or empty"
         )
+    check_text(proto, path)
     opset = _opset(proto, path, onnx)
-    constants = {t.name: _constant(t, path, onnx) for t in graph.initializer}
-    nodes = tuple(_node(n, path, onnx) for n in graph.node)
-    inputs = tuple(_input(v) for v in graph.input if v.name not in constants)
+    graph = inlined(proto, path, onnx).graph
+    if graph.sparse_initializer:
+        raise ValueError(f"{path.name} has sparse initializers; save them as dense tensors")
+    names = [t.name for t in graph.initializer]
+    inputs = tuple(_input(v, onnx) for v in graph.input if v.name not in names)
+    twice = [n for n, k in Counter([*names, *(i.name for i in inputs)]).items() if k > 1]
+    if twice:
+        raise ValueError(f"{path.name} has two tensors named {twice[0]!r}; give each a name of its own")
+    constants = {t.name: _constant(t, path, onnx, f"initializer {t.name!r}") for t in graph.initializer}
+    nodes = []
+    for n in graph.node:
+        check_schema(n, opset, onnx)
+        nodes.append(_node(n, path, onnx))
     outputs = tuple(v.name for v in graph.output)
-    _check_order(path, nodes, {*constants, *(i.name for i in inputs)}, outputs)
+    check_order(path, nodes, {*constants, *(i.name for i in inputs)}, outputs)
     opsets = {o.domain: int(o.version) for o in proto.opset_import}
-    return Model(path, nodes, inputs, outputs, constants, opset, opsets)
+    return Model(path, tuple(nodes), inputs, outputs, constants, opset, opsets)
 
 
 def _opset(proto: Any, path: Path, onnx: Any) -> int:
@@ -73,43 +95,53 @@ def _opset(proto: Any, path: Path, onnx: Any) -> int:
     return version
 
 
-def _constant(tensor: Any, path: Path, onnx: Any) -> Array:
-    """An initializer as an array; external data lies beside the model."""
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        place = next((e.value for e in tensor.external_data if e.key == "location"), "?")
-        if not (path.parent / place).resolve().is_relative_to(path.parent.resolve()):
-            raise ValueError(
-                f"initializer {tensor.name!r} of {path.name} must lie in the model's folder, not at "
-                f"{place!r}: move the file there, or save the model as one file"
-            )
-        if not (path.parent / place).is_file():
-            raise ValueError(
-                f"initializer {tensor.name!r} of {path.name} lies in the file {place!r}, which is missing; "
-                "put it beside the model, or save the model as one file"
-            )
+def _constant(tensor: Any, path: Path, onnx: Any, what: str) -> Array:
+    """An initializer or attribute as an array; external data lies beside the model."""
+    check_elements(f"{what} of {path.name}", tensor.dims)
+    kind = onnx.TensorProto.DataType.Name(tensor.data_type) if 0 <= tensor.data_type < 64 else "unknown"
+    if kind in ("UNDEFINED", "STRING", "COMPLEX64", "COMPLEX128", "unknown"):
+        raise ValueError(f"{what} of {path.name} must hold numbers, not {kind}; export the model again")
     try:
-        return np.asarray(onnx.numpy_helper.to_array(tensor, base_dir=str(path.parent)))
-    except Exception as e:  # sizes that do not fit, unknown types: whatever the package finds
-        raise ValueError(
-            f"initializer {tensor.name!r} of {path.name} is not readable: {e}; export the model again"
-        ) from None
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            bits = BITS.get(kind) or 8 * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+            tensor.raw_data = external_bytes(tensor, path, (prod(tensor.dims) * bits + 7) // 8)
+            tensor.data_location = onnx.TensorProto.DEFAULT
+        return np.asarray(onnx.numpy_helper.to_array(tensor))
+    except Exception as e:  # sizes that do not fit: whatever the package finds
+        if str(e).startswith("initializer"):
+            raise
+        raise ValueError(f"{what} of {path.name} is not readable: {e}; export the model again") from None
 
 
 def _node(node: Any, path: Path, onnx: Any) -> FileNode:
-    attributes = {}
+    made = FileNode(node.op_type, node.domain, node.name, tuple(node.input), tuple(node.output))
+    attributes: dict[str, Any] = {}
     for a in node.attribute:
-        value = onnx.helper.get_attribute_value(a)
-        if isinstance(value, bytes):
-            value = value.decode()
-        elif isinstance(value, onnx.TensorProto):
-            value = _constant(value, path, onnx)
-        elif not isinstance(value, (int, float)):
+        if a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) or a.HasField("g"):
+            raise unknown(made)
+        try:
+            value = onnx.helper.get_attribute_value(a)
+            if isinstance(value, bytes):
+                value = value.decode()
+        except (ValueError, TypeError) as e:
+            raise ValueError(f"{made} has the attribute {a.name!r}, which is damaged: {e}") from None
+        if value is None:
+            raise ValueError(f"{made} has the attribute {a.name!r} without a value; export it again")
+        if isinstance(value, onnx.TensorProto):
+            value = _constant(value, path, onnx, f"attribute {a.name!r} of {made}")
+        elif not isinstance(value, (int, float, str)):
             value = tuple(value) if isinstance(value, (list, tuple)) else value
         attributes[a.name] = value
-    return FileNode(node.op_type, node.domain, node.name, tuple(node.input), tuple(node.output), attributes)
+    return FileNode(made.op, made.domain, made.name, made.inputs, made.outputs, attributes)
 
 
-def _input(value: Any) -> FileInput:
+def _input(value: Any, onnx: Any) -> FileInput:
+    holds = value.type.WhichOneof("value")
+    if holds not in (None, "tensor_type"):
+        raise ValueError(
+            f"input {value.name!r} must be a tensor, not a {holds.removesuffix('_type')}; cut the model "
+            "behind what makes it one"
+        )
     kind = value.type.tensor_type
     if not kind.HasField("shape") or not len(kind.shape.dim):
         raise ValueError(
@@ -127,27 +159,21 @@ def _input(value: Any) -> FileInput:
                 )
             size = 1
         dims.append(int(size))
-    return FileInput(value.name, tuple(dims), *INTEGER_TYPES.get(int(kind.elem_type), (0, False)))
-
-
-def _check_order(path: Path, nodes: tuple[FileNode, ...], known: set[str], outputs: tuple[str, ...]) -> None:
-    for node in nodes:
-        for name in node.inputs:
-            if name and name not in known:
-                raise ValueError(
-                    f"{node} reads {name!r}, which nothing before it makes; {path.name} is truncated or "
-                    "not sorted: export it again"
-                )
-        known.update(node.outputs)
-    for name in outputs:
-        if name not in known:
-            raise ValueError(
-                f"output {name!r} of {path.name} is made by no node; the file is truncated: export it again"
-            )
+    check_elements(f"input {value.name!r}", dims[1:])
+    check_elements(f"the batch of input {value.name!r}", dims[:1])
+    number = int(kind.elem_type)
+    name = onnx.TensorProto.DataType.Name(number) if 0 <= number < 64 else "unknown"
+    if number not in INPUT_TYPES and name not in REALS:
+        raise ValueError(
+            f"input {value.name!r} must hold integers or floating-point numbers, not {name}; export it as "
+            "float"
+        )
+    return FileInput(value.name, tuple(dims), *INPUT_TYPES.get(number, (0, False)), kind=name.lower())
 
 
 def evaluate(node: FileNode, inputs: list[Array], opset: int) -> list[Array]:
     """A standard node on constants, by the onnx package's own reference evaluator."""
+    check_folded(node, inputs)
     onnx = require_onnx(str(node))
     from onnx.reference import ReferenceEvaluator
 

@@ -29,7 +29,7 @@ REFUSED = {
     "dequantizelinear_blocked": "in blocks",
     "quantizelinear_e4m3fn": "has a zero point of type float8_e4m3fn",
     "quantizelinear_float4e2m1": "has a zero point of type float4_e2m1fn",
-    "dequantizelinear_e5m2": "has no scale for its input",
+    "dequantizelinear_e5m2": "must hold integers or floating-point numbers, not FLOAT8E5M2",
     "dynamicquantizelinear": "has no handler",
     "qlinearmatmul_2D_int8_float16": "has a scale of type float16",
     "qlinearmatmul_3D_int8_float32": "has weights of shape",

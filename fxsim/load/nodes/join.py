@@ -11,6 +11,7 @@ import numpy as np
 from fxsim import ops
 from fxsim.integers import Array, IntArray, to_object
 from fxsim.load.affine import Activation, Channels, Constant, Line, RealInput, Symbol, log2
+from fxsim.load.limits import check_elements
 from fxsim.load.loader import Loader, handles, static
 from fxsim.load.model import FileNode
 from fxsim.load.nodes.curved import combined
@@ -25,11 +26,14 @@ PAD_MODES = {"constant": "constant", "edge": "edge", "reflect": "reflect", "wrap
 @handles("Add", "Sub")
 def add(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     """Sum or difference with a constant, or of two activations on a grid that holds both."""
-    sign = Fraction(1 if node.op == "Add" else -1)
-    a, b = operands
-    curve = combined(loader, node, node.op.lower(), a, b)
+    curve = combined(loader, node, node.op.lower(), *operands)
     if curve is not None:
         return curve
+    return summed(loader, node, Fraction(1 if node.op == "Add" else -1), *operands)
+
+
+def summed(loader: Loader, node: FileNode, sign: Fraction, a: Symbol | None, b: Symbol | None) -> Activation:
+    """a + sign * b; one of them may be a constant."""
     if isinstance(b, Constant):
         return biased(loader.activation(node, a), b, sign)
     if isinstance(a, Constant):
@@ -104,6 +108,11 @@ def concatenated(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     """Activations one after another; their scales may differ if each has one, and become scales along the
     axis."""
     parts = [loader.activation(node, o, f"operand {i}") for i, o in enumerate(operands)]
+    return concatenated_parts(loader, node, parts)
+
+
+def concatenated_parts(loader: Loader, node: FileNode, parts: list[Activation]) -> Activation:
+    """The parts along the node's axis."""
     rank = len(parts[0].shape) + 1
     axis = int(node.get("axis", 1)) % rank - 1
     if axis < 0:
@@ -174,6 +183,7 @@ def amounts(
         raise loader.error(
             node, f"has pads {both}", f"give {2 * len(axes)} integers that are not negative; Slice crops"
         )
+    check_elements(f"the padding of {node}", [p + 1 for p in both])
     before, after = [0] * rank, [0] * rank
     for i, a in enumerate(axes):
         before[a], after[a] = both[i], both[i + len(axes)]

@@ -41,9 +41,7 @@ def multithreshold(loader: Loader, node: FileNode, operands: list[Any]) -> Symbo
             node, f"has {len(rows)} rows of thresholds for axis {axis} of a tensor of {rank} axes",
             f"give it one row, or one for each channel of data_layout {layout!r}",
         )  # fmt: skip
-    scale, bias = (
-        Fraction(float(np.float32(node.get(k, d)))) for k, d in (("out_scale", 1), ("out_bias", 0))
-    )
+    scale, bias = (number(loader, node, k, d) for k, d in (("out_scale", 1.0), ("out_bias", 0.0)))
     channel = axis - 1 if len(rows) > 1 else None
     if isinstance(x, Constant):
         wide = rows.reshape((len(rows),) + (1,) * (rank - 1 - axis) + (-1,))
@@ -55,6 +53,14 @@ def multithreshold(loader: Loader, node: FileNode, operands: list[Any]) -> Symbo
         result = placed(Activation(counted(loader, x, rows, channel)), scale, bias)
         outputs.append(result.tensor)
     return result
+
+
+def number(loader: Loader, node: FileNode, name: str, default: float) -> Fraction:
+    """A float32 attribute, exactly."""
+    value = node.get(name, default)
+    if not isinstance(value, (int, float)) or not np.isfinite(value):
+        raise loader.error(node, f"has {name} {value!r}", "give it a finite number")
+    return Fraction(float(np.float32(value)))
 
 
 def thresholds(loader: Loader, node: FileNode, symbol: Symbol | None) -> Array:

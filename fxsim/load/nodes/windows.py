@@ -10,6 +10,7 @@ import numpy as np
 from fxsim import ops
 from fxsim.integers import Array
 from fxsim.load.affine import Activation
+from fxsim.load.limits import check_elements
 from fxsim.load.loader import Loader
 from fxsim.load.model import FileNode
 
@@ -47,6 +48,14 @@ class Windows:
             out = out[..., None] * np.sum((at >= 0) & (at < n), axis=1)
         return np.asarray(out)
 
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """How many windows there are along each axis."""
+        rows = zip(
+            self.space, self.kernel, self.strides, self.dilations, self.before, self.after, strict=True
+        )
+        return tuple((n + b + e - d * (k - 1) - 1) // s + 1 for n, k, s, d, b, e in rows)
+
     def op(self, fill: int = 0) -> ops.Window:
         """The wiring op on a channels-last tensor; `fill` is the raw code of the padding."""
         return ops.Window(self.kernel, self.strides, self.dilations, self.before, self.after, fill)
@@ -78,7 +87,12 @@ def windows(
             node, f"has windows of {tuple(extents)} that do not fit {tuple(space)} with its pads",
             "correct kernel_shape, dilations or pads",
         )  # fmt: skip
-    return Windows(tuple(space), tuple(kernel), strides, dilations, before, after)
+    found = Windows(tuple(space), tuple(kernel), strides, dilations, before, after)
+    check_elements(
+        f"the padded input of {node}", [n + b + e for n, b, e in zip(space, before, after, strict=True)]
+    )
+    check_elements(f"the windows of {node}", [*found.positions, *found.kernel])
+    return found
 
 
 def entries(loader: Loader, node: FileNode, name: str, n: int) -> tuple[int, ...]:
