@@ -157,5 +157,7 @@ def test_a_file_of_two_gigabytes_of_zeros(tmp_path: Path) -> None:
 
 def test_cyclic_graph(tmp_path: Path) -> None:
     nodes = [*INPUT, node("Add", "a c", "b"), node("Relu", "b", "c"), node("Identity", "c", "y")]
-    with pytest.raises(ValueError, match=r"node 'n_b' \(Add\) reads 'c', which is computed from its own result.*has a cycle"):
+    with pytest.raises(
+        ValueError, match=r"node 'n_b' \(Add\) reads 'c', which is computed from its own result.*has a cycle"
+    ):
         load(write(tmp_path, nodes, BASE))
