@@ -116,7 +116,7 @@ def gelu(x: Fraction) -> Enclosure:
         n += 2
         term = c.divide(c.multiply(term, square), Decimal(n))
         total = c.add(total, term)
-    density = c.divide(c.exp(c.divide(-square, Decimal(2))), c.sqrt(c.multiply(Decimal(2), _PI)))
+    density = c.divide(c.exp(c.divide(c.minus(square), Decimal(2))), c.sqrt(c.multiply(Decimal(2), _PI)))
     upper = c.multiply(d, c.add(Decimal("0.5"), c.multiply(density, total)))
     return _around(upper if x > 0 else c.subtract(upper, d))
 

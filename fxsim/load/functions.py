@@ -17,12 +17,13 @@ from fxsim.load.terms import Bounds, Enclosure, Term, widened
 
 # Decimal's exp, ln, sqrt and quotient are correctly rounded to 10**-70. No function here takes more than ten
 # such steps (erf: besides a sum of positive terms), so that each errs by less than ERROR of its result, or of
-# 1 where it is a difference from 1.
+# 1 where it is a difference from 1. Decimal's own operators round to the caller's context: they are not used.
 DECIMAL = Context(prec=70, Emin=-999_999, Emax=999_999, traps=[])
 ERROR = Fraction(1, 10**60)
 HUGE = Fraction(10**400)  # stands for infinity
 PI = Decimal("3.1415926535897932384626433832795028841971693993751058209749445923078164062862089986")
 ONE, TWO = Decimal(1), Decimal(2)
+TAIL = Decimal(10) ** 68  # of the series of erf: where its terms are this far below their sum
 
 # Beyond this argument an exponential is above 10**8000, its inverse between 0 and the second of TINY.
 LARGE = 20_000
@@ -134,11 +135,14 @@ def sqrt(x: Fraction) -> Enclosure:
 
 @lru_cache(maxsize=1 << 14)
 def sigmoid(x: Fraction) -> Enclosure:
-    """1 / (1 + e**-x)."""
+    """1 / (1 + e**-x), never 0 or 1."""
     if not x:
         return exactly(Fraction(1, 2))
-    if abs(x) > LARGE:
-        return (1 - ERROR, 1 - TINY[0]) if x > 0 else TINY
+    if x > 0:
+        low, high = sigmoid(-x)
+        return 1 - high, 1 - low
+    if x < -LARGE:
+        return TINY
     return around(DECIMAL.divide(ONE, DECIMAL.add(ONE, DECIMAL.exp(decimal(-x)))))
 
 
@@ -151,47 +155,62 @@ def tanh(x: Fraction) -> Enclosure:
 
 
 def softplus(x: Fraction) -> Enclosure:
-    """ln(1 + e**x)."""
-    if x > LARGE:
-        return x + TINY[0], x + TINY[1]
+    """ln(1 + e**x), above 0 and above x."""
+    if x > 0:
+        low, high = softplus(-x)
+        return x + low, x + high
     if x < -LARGE:
         return TINY
-    return around(DECIMAL.ln(DECIMAL.add(ONE, DECIMAL.exp(decimal(x)))), Fraction(1))
+    low, high = around(DECIMAL.ln(DECIMAL.add(ONE, DECIMAL.exp(decimal(x)))), Fraction(1, 1000))
+    return max(low, exp(x)[0] / 2), high
 
 
 @lru_cache(maxsize=1 << 14)
 def erf(x: Fraction) -> Enclosure:
-    """2 / sqrt(pi) e**-x**2 sum_n 2**n x**(2 n + 1) / (2 n + 1)!!, all terms of one sign."""
+    """2 / sqrt(pi) e**-x**2 sum_n 2**n x**(2 n + 1) / (2 n + 1)!!, all terms of one sign; never 1."""
     if not x:
         return exactly(0)
-    if abs(x) >= 13:  # 1 - erf 13 < 10**-74
+    if x < 0:
+        low, high = erf(-x)
+        return -high, -low
+    if x >= 13:  # 1 - erf 13 < 10**-74
         low, high = 1 - ERROR, Fraction(1)
-        return (low, high) if x > 0 else (-high, -low)
-    return _erf(decimal(x))
+    else:
+        low, high = _erf(decimal(x))
+    return low, min(high, 1 - tail(x)) if x >= 1 else high
+
+
+def tail(x: Fraction) -> Fraction:
+    """A number below 1 - erf x, for x >= 1: e**-x**2 / (4 x)."""
+    return exp(-x * x)[0] / (4 * x)
 
 
 def _erf(d: Decimal) -> Enclosure:
+    """The series, for d > 0."""
     c = DECIMAL
     square = c.multiply(d, d)
-    term = total = abs(d)
+    term = total = d
     n = 1
-    while term > total * Decimal(10) ** -68 or 2 * square > n:
+    while c.multiply(term, TAIL) > total or 2 * square > n:
         term = c.divide(c.multiply(c.multiply(term, square), TWO), Decimal(n + 2))
         total, n = c.add(total, term), n + 2
-    value = c.multiply(c.divide(TWO, c.sqrt(PI)), c.multiply(c.exp(-square), total))
-    low, high = around(value)
-    return (low, high) if d > 0 else (-high, -low)
+    return around(c.multiply(c.divide(TWO, c.sqrt(PI)), c.multiply(c.exp(c.minus(square)), total)))
 
 
 def normal(x: Fraction) -> Enclosure:
-    """The normal distribution (1 + erf(x / sqrt 2)) / 2."""
+    """The normal distribution (1 + erf(x / sqrt 2)) / 2, never 0 or 1."""
     if not x:
         return exactly(Fraction(1, 2))
-    if abs(x) >= 18:
-        return (1 - ERROR, Fraction(1)) if x > 0 else (Fraction(0), ERROR)
-    # x / sqrt 2 is off by 10**-69 of itself, and erf by less than that: nothing against ERROR of 1.
-    low, high = _erf(DECIMAL.divide(decimal(x), DECIMAL.sqrt(TWO)))
-    return (1 + low) / 2, (1 + high) / 2
+    if x < 0:
+        low, high = normal(-x)
+        return 1 - high, 1 - low
+    if x >= 18:
+        low, high = 1 - ERROR, Fraction(1)
+    else:
+        # x / sqrt 2 is off by 10**-69 of itself, and erf by less than that: nothing against ERROR of 1.
+        low, high = ((1 + v) / 2 for v in _erf(DECIMAL.divide(decimal(x), DECIMAL.sqrt(TWO))))
+    # Below 1 - erf(y) with y = x / sqrt 2 is e**-(y**2) / (4 y), and so is it with 4 x.
+    return low, min(high, 1 - exp(-x * x / 2)[0] / (8 * x)) if x >= 2 else high
 
 
 def positive(x: Fraction) -> Enclosure:

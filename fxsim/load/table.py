@@ -37,6 +37,10 @@ HINTS = {
     "LSTM": "a recurrence is a fxsim.Machine: export the step, without the loop",
     "GRU": "a recurrence is a fxsim.Machine: export the step, without the loop",
     "RNN": "a recurrence is a fxsim.Machine: export the step, without the loop",
+    **dict.fromkeys(
+        ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat"),
+        "it computes its scale from each input: quantize the model statically, with calibration data",
+    ),
     "Einsum": "write it as MatMul, Transpose and Reshape",
     "NonMaxSuppression": "cut the model before it and let the host do it",
     "GenericPartition": "it refers to another file: load the model that FINN was given before partitioning",

@@ -10,11 +10,16 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 QONNX = "qonnx.custom_op.general"
+MICROSOFT = "com.microsoft"
+MICROSOFT_OPS = (
+    "QLinearAdd", "QLinearMul", "QLinearAveragePool", "QLinearGlobalAveragePool", "QLinearConcat",
+    "QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax", "QGemm", "QuickGelu",
+)  # fmt: skip
 
 
 def node(op: str, inputs: str, outputs: str, name: str | None = None, **attributes: Any) -> onnx.NodeProto:
     """`inputs` and `outputs` are blank-separated names; the node is named after its first output."""
-    domain = QONNX if op in ("Quant", "BipolarQuant", "Trunc") else ""
+    domain = QONNX if op in ("Quant", "BipolarQuant", "Trunc") else MICROSOFT if op in MICROSOFT_OPS else ""
     outs = outputs.split()
     return helper.make_node(
         op,
@@ -60,7 +65,9 @@ def write(
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
         initializers,
     )
-    imports = [helper.make_opsetid(QONNX, 2)] + ([] if opset is None else [helper.make_opsetid("", opset)])
+    imports = [helper.make_opsetid(QONNX, 2), helper.make_opsetid(MICROSOFT, 1)] + (
+        [] if opset is None else [helper.make_opsetid("", opset)]
+    )
     model = helper.make_model(graph, opset_imports=imports, ir_version=9)
     path = folder / name
     path.write_bytes(model.SerializeToString())

@@ -63,13 +63,13 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], type[Exception], str]] = {
         [INPUT, node("MatMul", "a a", "y")],
         {},
         ValueError,
-        r"\(MatMul\) needs a constant weight matrix as second operand",
+        r"\(MatMul\) multiplies \(4,\) by \(4,\) beside the batch; give both two axes that fit",
     ),
     "weights first": (
         [INPUT, WEIGHTS, node("MatMul", "wq a", "y")],
         {},
         ValueError,
-        r"\(MatMul\) needs a constant weight matrix",
+        r"\(MatMul\) multiplies weights by \(4,\), which mixes the batch; put the weights second",
     ),
     "relu between products": (
         [INPUT, WEIGHTS, node("Add", "a c", "t"), node("Relu", "t", "u"), node("MatMul", "u wq", "y")],

@@ -181,7 +181,7 @@ ERRORS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
         {"b": ints(2), "e": ints(2), "a": ints(1)},
         "leaves nothing of axis 1",
     ),
-    "slice without ends": (one("Slice", "b"), {"b": ints(2)}, r"has starts \(2,\) and ends None; give"),
+    "slice without ends": (one("Slice", "b"), {"b": ints(2)}, "'ends' is missing"),
     "slice by 0": (
         one("Slice", "b e a t"),
         {"b": ints(0), "e": ints(2), "a": ints(1), "t": ints(0)},

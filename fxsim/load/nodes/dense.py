@@ -34,12 +34,6 @@ PLAIN_WEIGHT_BITS = 16
 ZERO = Channels((Fraction(0),))
 
 
-@handles("MatMul")
-def matmul(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
-    """activation @ weights."""
-    return dense(loader, node, operands[0], weights(loader, node, operands[1]), None)
-
-
 @handles("Gemm")
 def gemm(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     """alpha * activation @ weights (transposed if transB) + beta * bias."""

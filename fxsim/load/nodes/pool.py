@@ -37,12 +37,17 @@ def max_pool(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 
 @handles("AveragePool", "GlobalAveragePool")
 def average_pool(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
-    """The exact sum; 1 / elements goes into the scale, which the next quantizer takes in.
+    """The exact sum; 1 / elements goes into the scale, which the next quantizer takes in."""
+    return average(loader, node, loader.activation(node, operands[0]))
+
+
+def average(loader: Loader, node: FileNode, x: Activation) -> Activation:
+    """The mean of each window.
 
     Where windows count different elements (count_include_pad = 0), sums are brought to the least common
     multiple by small integers.
     """
-    x = loader.materialised(node, loader.activation(node, operands[0]))
+    x = loader.materialised(node, x)
     shape = pooled(loader, node, x)
     fill, times = 0, None
     elements, counts = shape.size, shape.counts()
@@ -101,7 +106,7 @@ def reduce_mean(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 def pooled(loader: Loader, node: FileNode, x: Activation) -> Windows:
     """The node's windows; a global pool has one over all."""
     space = spatial(loader, node, x)
-    if node.op.startswith("Global"):
+    if "Global" in node.op:
         n = len(space)
         return Windows(space, space, (1,) * n, (1,) * n, (0,) * n, (0,) * n)
     return windows(loader, node, space)

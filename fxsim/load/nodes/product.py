@@ -1,4 +1,4 @@
-"""Handlers of products and quotients: by constants a change of scale, of two activations an exact product."""
+"""Handlers of products: by constants a change of scale or dense, of two activations exact in their codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fxsim.load.functions import Apply
 from fxsim.load.loader import Loader, handles
 from fxsim.load.model import FileNode
 from fxsim.load.nodes.curved import combined, curve_of, mapped
-from fxsim.load.nodes.dense import scaled
+from fxsim.load.nodes.dense import dense, scaled, weights
 from fxsim.load.nodes.grid import GRID_BITS, along
 from fxsim.load.nodes.join import lifted
 from fxsim.load.terms import scaled as times
@@ -44,6 +44,48 @@ def multiply(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     raise loader.error(
         node, "divides by an activation", "put a Reciprocal and a quantizer on the divisor, then multiply"
     )
+
+
+@handles("MatMul")
+def matmul(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
+    """activation @ weights, weights @ activation (as the transposed product), or of two activations."""
+    a, b = operands
+    if isinstance(a, Constant):
+        x = loader.activation(node, b, "its second operand")
+        codes, scale = weights(loader, node, a)
+        if len(x.shape) < 2:
+            raise loader.error(
+                node, f"multiplies weights by {x.shape}, which mixes the batch", "put the weights second"
+            )
+        y = dense(loader, node, turned(x), (codes.T, scale.T), None)
+        return turned(y)
+    if isinstance(b, Constant):
+        return dense(loader, node, a, weights(loader, node, b), None)
+    return contraction(loader, node, loader.activation(node, a), loader.activation(node, b))
+
+
+def turned(x: Activation) -> Activation:
+    """The last two axes exchanged."""
+    n = len(x.shape)
+    order = (*range(n - 2), n - 1, n - 2)
+    return Activation(x.tensor.transpose(*order), x.lines, None if x.axis is None else order.index(x.axis))
+
+
+def contraction(loader: Loader, node: FileNode, a: Activation, b: Activation) -> Activation:
+    """The product of two activations' matrices, s t (v @ w), with zero points taken off first."""
+    x, y = (centred(loader, node, loader.materialised(node, v)) for v in (a, b))
+    fits = len(x.shape) > 1 and len(y.shape) > 1 and x.shape[-1] == y.shape[-2]
+    if not fits:
+        raise loader.error(
+            node, f"multiplies {x.shape} by {y.shape} beside the batch", "give both two axes that fit"
+        )
+    if x.axis is not None or y.axis is not None:
+        raise loader.error(node, "multiplies activations of unequal scales", "use one scale per tensor")
+    with loader.builder.block("matmul", loader.block_name(node), [x.tensor, y.tensor]) as outputs:
+        line = Line(x.lines[0].scale * y.lines[0].scale)
+        result = Activation(x.tensor @ y.tensor, (line,)).settled()
+        outputs.append(result.tensor)
+    return result
 
 
 @handles("Neg")

@@ -8,7 +8,7 @@ import numpy as np
 
 from fxsim import ops
 from fxsim.integers import Array
-from fxsim.load.affine import Activation, Constant, RealInput, Symbol
+from fxsim.load.affine import Activation, Constant, Symbol
 from fxsim.load.loader import Loader, handles, static
 from fxsim.load.model import FileNode
 from fxsim.load.onnx_file import evaluate
