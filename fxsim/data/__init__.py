@@ -23,6 +23,14 @@ def digits_model(name: str = DIGITS[0]) -> Path:
     return FOLDER / f"{_known(name)}.qonnx.onnx"
 
 
+def digits_keras() -> Path:
+    """The Keras file of a network 64-24-10 of HGQ2 layers on the same digits, a format for each element.
+
+    Its input is an image of `digits_samples` as a row of 64.
+    """
+    return FOLDER / "digits_hgq2_mlp.keras"
+
+
 def digits_samples() -> tuple[Array, Array]:
     """(x, y): 500 images, float32 (500, 1, 8, 8) with values k/16 in 0..1, and their digits."""
     with np.load(FOLDER / "samples.npz", allow_pickle=False) as data:

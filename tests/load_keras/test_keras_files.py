@@ -1,0 +1,65 @@
+"""Shipped .keras files against what Keras computed for them, without keras."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fxsim
+from fxsim.compare.reference import decode
+from fxsim.data import digits_keras, digits_samples
+
+DATA = Path(__file__).parent / "data"
+FAMILIES = sorted(p.stem for p in DATA.glob("*.keras"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_tensor_of_the_file(family) -> None:
+    graph = fxsim.load(DATA / f"{family}.keras")
+    with np.load(DATA / f"{family}.npz") as data:
+        x = [data[f"x__{i}"] for i in range(len(graph.inputs))]
+        reals = {k.removeprefix("tensor__").replace("--", "/"): data[k] for k in data.files if k[0] == "t"}
+    codes = graph.codes(*x)
+    assert set(codes) == set(reals)
+    for name, values in codes.items():
+        entry = graph.names[name]
+        found, _ = decode(name, entry, reals[name], len(x[0]))
+        assert np.array_equal(found, values), name
+        if entry.affine.is_identity:
+            assert np.array_equal(np.ldexp(values.astype(np.float64), -entry.value.type.frac), reals[name])
+
+
+def test_trained_digits() -> None:
+    graph = fxsim.load(digits_keras())
+    x, y = digits_samples()
+    with np.load(DATA / "digits_hgq2_mlp.npz") as data:
+        out, hidden = data["out"], data["codes__q_dense_1_iq"]
+    x = x.reshape(500, 64)
+    assert np.array_equal(graph.run(x), out)
+    assert np.array_equal(graph.codes(x)["q_dense_1_iq"], hidden)
+    assert int((graph.run(x).argmax(1) == y).sum()) == 487
+    widths = graph.names["q_dense_1_iq"].value.op.width.array
+    assert widths.min() == 0
+    assert widths.max() == 7
+
+
+def test_neither_keras_nor_torch_nor_onnx_is_needed() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('keras', 'hgq', 'torch', 'onnx'): sys.modules[name] = None\n"
+        "import fxsim\n"
+        "from fxsim.data import digits_keras\n"
+        "print(fxsim.load(digits_keras()).outputs[0].type.shape)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "(10,)\n"
+
+
+def test_missing_h5py_names_the_extra(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(ImportError, match=r"needs h5py: install fxsim-hdl\[keras\]"):
+        fxsim.load(digits_keras())
