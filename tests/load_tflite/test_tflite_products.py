@@ -209,3 +209,34 @@ def test_a_stack_of_layers(rng: np.random.Generator, tmp_path: Path) -> None:
         last, channels = y, made
     w.ends([x], [last])
     equal(rng, w.save(tmp_path / "s.tflite"), 30)
+
+
+@pytest.mark.parametrize(
+    ("space", "kernel", "steps", "padding", "out"),
+    [
+        ((3, 4), (3, 3), (2, 2), 0, (6, 8)),
+        ((3, 4), (3, 2), (2, 3), 1, (7, 11)),
+        ((4, 3), (2, 2), (2, 2), 1, (8, 6)),
+        ((3, 3), (2, 2), (3, 3), 0, (9, 9)),
+        ((5, 4), (4, 4), (1, 1), 0, (5, 4)),
+        ((3, 4), (1, 1), (2, 2), 0, (5, 7)),
+    ],
+)
+def test_transposed_convolutions(
+    rng: np.random.Generator, tmp_path: Path, space: Any, kernel: Any, steps: Any, padding: int, out: Any
+) -> None:
+    for biased in (False, True):
+        w = Writer()
+        x = w.tensor("x", (1, *space, 3), 0.05, int(rng.integers(-128, 128)))
+        sw = scales(rng, 4)
+        weight = w.constant("w", rng.integers(-127, 128, (4, *kernel, 3), dtype=np.int8), sw)
+        y = w.tensor("y", (1, *out, 4), np.float32(np.mean(sw) * 2), 3)
+        inputs = [w.integers("shape", [1, *out, 4]), weight, x]
+        if biased:
+            inputs.append(w.constant("b", rng.integers(-9000, 9000, 4, dtype=np.int32), 0.05 * sw))
+        w.op("TRANSPOSE_CONV", inputs, [y], kind="TransposeConvOptions", padding=padding,
+             strideH=steps[0], strideW=steps[1])  # fmt: skip
+        if biased:
+            w.model.operatorCodes[0].version = 3
+        w.ends([x], [y])
+        equal(rng, w.save(tmp_path / "t.tflite"), 20)

@@ -24,6 +24,7 @@ def load(path: Path, input: Format | None, rescale: str) -> Graph:
         pool,
         products,
         softmax,
+        transposed,
         wiring,
     )
     from fxsim.load.tflite.flatfile import read

@@ -30,7 +30,7 @@ def conv(loader: Loader, op: FileOp) -> Codes:
         )
     window = windows(loader, op, x, w.shape[1:3], q.zero)
     kernel = w.transpose(1, 2, 3, 0)
-    y = _sums(loader, op, x, kernel, window, depth // per, bias(loader, op, w.sum(axis=(1, 2, 3)), q))
+    y = sums(loader, op, x, kernel, window, depth // per, bias(loader, op, w.sum(axis=(1, 2, 3)), q))
     return requantized(loader, op, Codes(y, x.lead), q, scales, Multiplier.of)
 
 
@@ -45,7 +45,7 @@ def depthwise(loader: Loader, op: FileOp) -> Codes:
             op, f"has weights {w.shape} for {depth} channels", "they must be (1, height, width, outputs)"
         )
     window = windows(loader, op, x, w.shape[1:3], q.zero)
-    y = _sums(
+    y = sums(
         loader, op, x, w.transpose(1, 2, 0, 3), window, depth, bias(loader, op, w.sum(axis=(0, 1, 2)), q)
     )
     return requantized(loader, op, Codes(y, x.lead), q, scales, Multiplier.of)
@@ -91,9 +91,9 @@ def fully_connected(loader: Loader, op: FileOp) -> Codes:
     return Codes(y if y.shape == shape else y.reshape(shape), lead)
 
 
-def image(loader: Loader, op: FileOp) -> tuple[Codes, Quant]:
+def image(loader: Loader, op: FileOp, position: int = 0) -> tuple[Codes, Quant]:
     """The operand (batch, height, width, channels)."""
-    x, q = loader.operand(op, 0)
+    x, q = loader.operand(op, position)
     if not x.lead or x.tensor.ndim != 3 or not x.tensor.type.size:
         raise loader.error(
             op, f"has an operand of shape {loader.shape(x)}", "it must be (batch, height, width, channels)"
@@ -185,7 +185,7 @@ def pads(
     return tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
 
 
-def _sums(
+def sums(
     loader: Loader, op: FileOp, x: Codes, kernel: Array, window: ops.Window, groups: int, b: Array | None
 ) -> Tensor:
     """Windows of (height, width, channels) times weights (*kernel, channels / groups, outputs), plus b."""
