@@ -3,6 +3,7 @@
 from fxsim.load.nodes import (
     channels_last,
     conv,
+    conv_transpose,
     dense,
     finn,
     functions,
@@ -27,6 +28,7 @@ from fxsim.load.table import supported as supported
 MODULES = (
     channels_last,
     conv,
+    conv_transpose,
     dense,
     finn,
     functions,

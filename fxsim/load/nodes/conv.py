@@ -29,13 +29,19 @@ def conv(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 
 
 def convolution(
-    loader: Loader, node: FileNode, x: Activation, weight: tuple[Array, Array], bias: Constant | None
+    loader: Loader,
+    node: FileNode,
+    x: Activation,
+    weight: tuple[Array, Array],
+    bias: Constant | None,
+    shape: Windows | None = None,
 ) -> Activation:
     """The exact integer convolution of codes, as a "conv2d" block (channels last inside).
 
     weight = (codes, exact scales), both (outputs, channels / group, *kernel). For output m with weight scale
     t_m and input scale s: real = s * t_m * (v * w)_m + t_m * sum of o_c * w_mck. The padding is real 0, which
-    must be a code, so that the offset is the same at every position.
+    must be a code, so that the offset is the same at every position. `shape` is given where the node's own
+    attributes do not mean these windows.
     """
     codes, scale = weight
     if codes.ndim < 3:
@@ -55,7 +61,7 @@ def convolution(
         raise loader.error(
             node, "has weight scales that vary within an output", "use one scale per tensor or per output"
         )
-    shape = windows(loader, node, space, codes.shape[2:])
+    shape = shape or windows(loader, node, space, codes.shape[2:])
     fill = 0
     if shape.padded:
         x, fill = with_code(loader, node, x, Fraction(0))
