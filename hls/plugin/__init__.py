@@ -1,4 +1,4 @@
-"""hls4ml with `backend="fxsim"`: its front ends and configuration, this package's emulator, Verilog and reports.
+"""hls4ml with `backend="fxsim"`: its front ends and configuration, our emulator, Verilog and reports.
 
 hls4ml finds `register` by the entry point group `hls4ml.backends`; nothing has to be imported.
 """
@@ -6,7 +6,6 @@ hls4ml finds `register` by the entry point group `hls4ml.backends`; nothing has 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 NAME = "fxsim"
 """The backend's name in hls4ml."""

@@ -21,8 +21,8 @@ SHARED = ("optimize", "vivado:init_layers", "vitis:validation", "vivado:streamin
 
 
 class FxsimBackend(VitisBackend):
-    """`backend="fxsim"`. Layers, attributes, types and passes are those of the backend Vitis, whose C simulation
-    the results equal; the passes run with Vitis in place, since some of them ask for its name."""
+    """`backend="fxsim"`. Layers, attributes, types and passes are those of the backend Vitis, whose C
+    simulation the results equal; the passes run with Vitis in place, since some of them ask for its name."""
 
     def __init__(self) -> None:
         super(VivadoBackend, self).__init__(name="fxsim")
@@ -63,6 +63,34 @@ class FxsimBackend(VitisBackend):
         self.writer.write_hls(model)
         return True
 
+    def create_initial_config(
+        self,
+        part: str | None = None,
+        clock_period: float | None = None,
+        clock_uncertainty: str | None = None,
+        io_type: str = "io_parallel",
+        max_depth_per_stage: float | None = 4,
+        effort: float | str = "fast",
+        **_: Any,
+    ) -> dict[str, Any]:
+        """The configuration of a new project.
+
+        part                 "ecp5", "ice40" or "xc7": what `build` synthesises for (default ecp5)
+        clock_period         ns; with a part that has a delay model (ecp5, ice40) every stage keeps to it
+        max_depth_per_stage  adders between registers, where no clock is given
+        effort               of the search for few adders, as `rtl.build` takes it
+        io_type              io_parallel or io_stream: hls4ml's arithmetic differs in few places. The hardware
+                             is the same pipeline, one sample per clock
+        """
+        return {
+            "Part": part, "ClockPeriod": clock_period, "ClockUncertainty": clock_uncertainty,
+            "IOType": io_type or "io_parallel", "MaxDepthPerStage": max_depth_per_stage, "Effort": effort,
+            "HLSConfig": {},
+            "WriterConfig": {
+                "Namespace": None, "WriteWeightsTxt": True, "WriteTar": False, "TBOutputStream": "both",
+            },
+        }  # fmt: skip
+
     def create_layer_class(self, layer_class: type) -> type:
         """Vitis' class of the layer, with its attributes."""
         return get_backend("Vitis").create_layer_class(layer_class)
@@ -79,3 +107,9 @@ class FxsimBackend(VitisBackend):
         from hls.plugin.model import predict
 
         return predict(model, x)
+
+    def build(self, model: Any, **options: Any) -> dict[str, Any]:
+        """LUTs, registers and clock frequency by open tools; see `hls.plugin.synthesis.build`."""
+        from hls.plugin.synthesis import build
+
+        return build(model, **options)

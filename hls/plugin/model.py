@@ -1,4 +1,4 @@
-"""A ModelGraph that runs on the emulator: predict and trace with hls4ml's shapes, dtypes and input rounding."""
+"""A ModelGraph that runs on the emulator: predict and trace with hls4ml's shapes, dtypes and rounding."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 from hls4ml.model.graph import ModelGraph
 
 from fxsim.graph import Graph
+from hls.plugin import traps
 from hls.plugin.translate import translate
 from hls.plugin.types import fmt, from_real, is_integer, to_real
 
 _graphs: weakref.WeakKeyDictionary[ModelGraph, Graph] = weakref.WeakKeyDictionary()
+_cores: weakref.WeakKeyDictionary[ModelGraph, Any] = weakref.WeakKeyDictionary()
 
 
 class FxsimModel(ModelGraph):
@@ -28,6 +30,20 @@ class FxsimModel(ModelGraph):
         """Make the emulator; `write` writes the project."""
         emulator(self)
 
+    @property
+    def core(self) -> Any:
+        """The network in hardware, a `rtl.Core`; made on first use."""
+        return core(self)
+
+    def simulate(self, x: Any = None, **options: Any) -> Any:
+        """Simulate the Verilog in Verilator on samples as `predict` takes them (by default the project's
+        vectors), against the emulator; `options` and result of `rtl.verify`, with pauses on both sides."""
+        import rtl
+        from hls.plugin.writer import vectors
+
+        raw = vectors(self, emulator(self)) if x is None else encode(self, x)
+        return rtl.verify(core(self), *raw, raw=True, **({"idle": 0.25, "backpressure": 0.25} | options))
+
     def trace(self, x: Any) -> tuple[Any, dict[str, Any]]:
         """(predict(x), {layer name: its output (samples, *shape)}) for the layers whose `Trace` is set."""
         return trace(self, x)
@@ -38,15 +54,34 @@ def adopt(model: ModelGraph) -> None:
     passes, and asks the backend for `predict` only."""
     model.__class__ = FxsimModel
     _graphs.pop(model, None)
+    _cores.pop(model, None)
 
 
 def emulator(model: ModelGraph) -> Graph:
     """The model's graph, translated once."""
     if model not in _graphs:
         _graphs[model] = translate(model)
+        traps.warn(traps.check(model, _graphs[model]))
         if type(model) is ModelGraph:  # loaded from a file, where no pass of the backend ran
             model.__class__ = FxsimModel
     return _graphs[model]
+
+
+def core(model: ModelGraph) -> Any:
+    """The model's hardware, built once: by ClockPeriod where the configuration has one and Part is a family
+    with a delay model (ecp5, ice40), else with MaxDepthPerStage adders between registers."""
+    import rtl
+
+    if model not in _cores:
+        get = model.config.get_config_value
+        family, period = str(get("Part") or "").lower()[:5], get("ClockPeriod")
+        clocked = period and family in ("ecp5", "ice40")
+        options = {"family": family, "clock_mhz": 1e3 / float(period)} if clocked else {}
+        depth = get("MaxDepthPerStage", 4)
+        _cores[model] = rtl.build(
+            emulator(model), max_depth_per_stage=depth, effort=get("Effort", "fast"), **options
+        )
+    return _cores[model]
 
 
 def predict(model: ModelGraph, x: Any) -> Any:
@@ -112,14 +147,15 @@ def _encode(model: ModelGraph, graph: Graph, x: Any) -> tuple[list[np.ndarray], 
         else:
             dims = ", ".join(map(str, shape))
             raise ValueError(
-                f"input {node.name!r} must have shape (samples, {dims}), flat (samples, {node.type.size}), or "
-                f"one sample's, not {a.shape}"
+                f"input {node.name!r} must have shape (samples, {dims}), flat (samples, {node.type.size}), "
+                f"or that of one sample, not {a.shape}"
             )
         kind = variable.type.precision
         raw.append(from_real(a.reshape(n, *shape).astype(np.float64), fmt(kind), is_integer(kind)))
         counts.append(n)
     if len(set(counts)) != 1:
         raise ValueError(f"all inputs must have the same number of samples, not {counts}")
+    traps.warn(traps.check_inputs(graph, [np.asarray(a) for a in arrays]))
     return raw, counts[0], dtype
 
 

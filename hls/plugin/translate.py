@@ -23,6 +23,17 @@ RULES: dict[str, Rule] = {}
 """{hls4ml layer class name: rule(translation, layer, operands) -> result or results}. The class of a layer is
 `layer.class_name`; a result has the shape of the layer's output variable and is cast to its type already."""
 
+_STATE = ": it has a state and a loop over time, which one pipeline without state does not have"
+REFUSED = {
+    **dict.fromkeys(("SimpleRNN", "LSTM", "GRU", "Bidirectional", "TimeDistributed"), _STATE),
+    **dict.fromkeys(
+        ("GarNet", "GarNetStack"), ": its sums run over a number of vertices known at run time only"
+    ),
+    "SymbolicExpression": ": its functions are those of the vendor's math library",
+    "DACombinational": ": it is a program of da4ml; use the strategy distributed_arithmetic on Dense or Conv",
+}
+"""Why some classes have no rule."""
+
 
 def rule(*classes: str) -> Callable[[Rule], Rule]:
     """Register a function as the rule of these layer classes. Two rules for one class are a ValueError."""
@@ -58,7 +69,7 @@ class Translation:
         return self._typed(layer, "result_t", layer.get_output_variable(output).type)
 
     def operand(self, layer: Any, index: int = 0) -> Format:
-        """The declared C++ type of a layer's input variable, which may be wider than the tensor's interval."""
+        """The declared C++ type of a layer's input variable, which may be wider than the tensor's codes."""
         return self._typed(layer, f"input {index}", layer.get_input_variable(layer.inputs[index]).type)
 
     def shape(self, layer: Any, output: str | None = None) -> tuple[int, ...]:
@@ -94,7 +105,7 @@ def translate(model: Any) -> Graph:
     output of every layer under its variable's name. Raises NotImplementedError for a layer that has no rule,
     naming it; ValueError for a type that hls4ml did not infer.
     """
-    import hls.plugin.rules  # noqa: F401, PLC0415  (fills RULES)
+    import hls.plugin.rules  # noqa: F401  (fills RULES)
 
     t = Translation(model)
     for layer in model.get_layers():
@@ -115,9 +126,11 @@ def _input(t: Translation, layer: Any) -> None:
 def _layer(t: Translation, layer: Any) -> None:
     apply = RULES.get(layer.class_name)
     if apply is None:
+        reason = REFUSED.get(layer.class_name, "")
         raise NotImplementedError(
-            f"layer {layer.name!r} of class {layer.class_name} has no rule in the fxsim backend; classes with "
-            f"one are {', '.join(sorted(RULES))}; add one with hls.plugin.translate.rule({layer.class_name!r})"
+            f"layer {layer.name!r} of class {layer.class_name} has no rule in the fxsim backend{reason}; "
+            f"classes with one are {', '.join(sorted(RULES))}; add one with "
+            f"hls.plugin.translate.rule({layer.class_name!r})"
         )
     operands = [t.tensors[name] for name in layer.inputs if name]
     about = {"layer": layer.class_name, "result": str(t.result(layer))}

@@ -36,7 +36,7 @@ def fmt(precision: Any) -> Format:
     if kind == "UnspecifiedPrecisionType":
         raise ValueError("precision must be a type, not auto, which hls4ml did not infer; give it one")
     raise NotImplementedError(
-        f"precision must be fixed-point or integer, not {precision!s} ({kind}), which has no exact integer form"
+        f"precision must be fixed-point or integer, not {precision!s} ({kind}): it has no exact integer form"
     )
 
 

@@ -54,7 +54,7 @@ def _paired(t: Translation, layer: Any, xs: list[Tensor]) -> list[Tensor]:
 
 @rule("Concatenate")
 def concatenate(t: Translation, layer: Any, xs: list[Tensor]) -> Tensor:
-    """Each operand cast to result_t, one after another along `axis`, which counts the batch where positive."""
+    """Each operand in result_t, one after another along `axis`, which counts the batch where positive."""
     axis = int(layer.get_attr("axis"))
     axis = axis - 1 if axis > 0 else axis
     form = t.result(layer)

@@ -28,7 +28,7 @@ def normalize(t: Translation, layer: Any, xs: list[Tensor]) -> Tensor:
 
 @rule("BatchNormalizationQuantizedTanh")
 def quantized_tanh(t: Translation, layer: Any, xs: list[Tensor]) -> Tensor:
-    """1 where x reaches the threshold, else 0; ternary: 1 above the high one, -1 up to the low one, else 0."""
+    """1 where x reaches the threshold, else 0; ternary: 1 above the high one, -1 up to the low one."""
     (x,) = xs
     data = t.operand(layer)
     if int(layer.get_attr("quantize")) == 2:

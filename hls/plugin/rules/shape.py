@@ -105,7 +105,7 @@ def fixed_point_quantizer(t: Translation, layer: Any, xs: list[Tensor]) -> Tenso
 
 @rule("Embedding")
 def embedding(t: Translation, layer: Any, xs: list[Tensor]) -> Tensor:
-    """Row x of the table, in result_t; beyond its last row hls4ml's C++ reads other memory, this the last row."""
+    """Row x of the table, in result_t; past the last row, where C++ reads other memory, the last row."""
     (x,) = xs
     raw, form = t.weight(layer, "embeddings")
     if not is_integer(layer.get_input_variable(layer.inputs[0]).type):
