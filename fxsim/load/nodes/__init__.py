@@ -19,6 +19,7 @@ from fxsim.load.nodes import (
     reorder,
     resize,
     select,
+    softmax,
     trunc,
     wiring,
 )
@@ -44,6 +45,7 @@ MODULES = (
     reorder,
     resize,
     select,
+    softmax,
     trunc,
     wiring,
 )
