@@ -34,8 +34,23 @@ def run(module: Any, graph: Graph, x: Array | Sequence[Array]) -> dict[str, Arra
     else:
         from fxsim.load.torch.capture import exported
 
-        found = _batched(torch, exported(module, args)[0], args)
+        rows = _fixed_batch(module) or len(args[0])
+        found = _batched(torch, exported(module, tuple(_filled(torch, a, rows) for a in args))[0], args)
     return {k: v for k, v in found.items() if k in graph.names and graph.names[k].value is not None}
+
+
+def _fixed_batch(module: Any) -> int:
+    """The batch that a captured GraphModule asks for; 0 for any."""
+    nodes = getattr(getattr(module, "graph", None), "nodes", ())
+    values = [n.meta.get("val") for n in nodes if n.op == "placeholder"]
+    sizes = [v.shape[0] for v in values if hasattr(v, "shape") and len(v.shape)]
+    return sizes[0] if sizes and isinstance(sizes[0], int) else 0
+
+
+def _filled(torch: Any, a: Any, rows: int) -> Any:
+    """The first rows, filled up with zeros."""
+    a = a[:rows]
+    return torch.cat([a, torch.zeros(rows - len(a), *a.shape[1:])]) if len(a) < rows else a
 
 
 def _hooked(torch: Any, module: Any, graph: Graph, args: tuple[Any, ...]) -> dict[str, Array]:
@@ -85,10 +100,9 @@ def _batched(torch: Any, program: Any, args: tuple[Any, ...]) -> dict[str, Array
     size = first if isinstance(first, int) else total
     parts = []
     for start in range(0, total, size):
-        rows = [a[start : start + size] for a in args]
-        fill = size - len(rows[0])
-        padded = [torch.cat([r, torch.zeros(fill, *r.shape[1:])]) if fill else r for r in rows]
-        parts.append({k: v[: size - fill] for k, v in _interpreted(torch, program, padded).items()})
+        rows = [_filled(torch, a[start:], size) for a in args]
+        kept = min(size, total - start)
+        parts.append({k: v[:kept] for k, v in _interpreted(torch, program, rows).items()})
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
 
 

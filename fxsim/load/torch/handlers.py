@@ -27,7 +27,7 @@ def quant(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     q = Quantizer(scale.values, zero.values, low, high, str(node.get("rounding")))
     if isinstance(x, RealInput):
         return host_codes(loader, node, x, q)
-    return codes(loader, node, loader.activation(node, x), q)
+    return codes(loader, node, loader.real(node, x), q)
 
 
 @handles("Round", domain=DOMAIN)
@@ -35,7 +35,7 @@ def rounded(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     """clip(rint(x) + zero point, low, high); the zero point is added behind the rounding."""
     x, zero = operands
     if not isinstance(x, RealInput):
-        x = loader.activation(node, x)
+        x = loader.real(node, x)
     p = Linear(np.ones((), np.float32), zero.values, None)
     return quantized(loader, node, x, p, int(node.get("low")), int(node.get("high")))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,17 +53,30 @@ def translated(program: Any, name: str, whole: bool) -> Model:
 
 
 def functional(program: Any) -> Any:
-    """The program without in-place ops."""
+    """The program without in-place ops that anything else could notice."""
     torch = require_torch("loading a torch module")
-    for node in program.graph.nodes:
-        schema = getattr(node.target, "_schema", None)
-        if node.op == "call_function" and schema is not None and schema.is_mutable:
-            import warnings
+    calls = [n for n in program.graph.nodes if n.op == "call_function"]
+    if all(harmless(n) for n in calls if _schema(n) is not None and _schema(n).is_mutable):
+        return program
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch warns of its own code
+        return program.run_decompositions({})
 
-            with warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")
-                return program.run_decompositions({})
-    return program
+
+def harmless(node: Any) -> bool:
+    """Does an in-place op change a fresh tensor that no other node reads, so that it is the plain op?"""
+    source: Any = node.args[0] if node.args else None
+    if not hasattr(source, "users") or set(source.users) != {node} or source.op != "call_function":
+        return False
+    written = [a.alias_info is not None and a.alias_info.is_write for a in _schema(node).arguments]
+    schema = _schema(source)
+    fresh = schema is not None and all(r.alias_info is None for r in schema.returns)
+    again = schema is not None and schema.is_mutable and harmless(source)
+    return written == [True] + [False] * (len(written) - 1) and (fresh or again)
+
+
+def _schema(node: Any) -> Any:
+    return getattr(node.target, "_schema", None)
 
 
 class Program:
@@ -191,10 +205,16 @@ class Program:
             self.quantizers += 1
         elif not any(isinstance(v, str) for v in self.tensors(node)):
             return self._folded(node)
-        translator = TRANSLATORS.get(schema.name)
+        name = self.op(node)
+        translator = TRANSLATORS.get(name)
         if translator is None:
-            raise self.unsupported(node, f"{schema.name.replace('::', '.')}")
+            raise self.unsupported(node, name.replace("::", "."))
         return translator(self, node, args)
+
+    def op(self, node: Any) -> str:
+        """The op of a node, an in-place one as the plain one ("aten::relu")."""
+        schema = node.target._schema
+        return str(schema.name.removesuffix("_") if schema.is_mutable else schema.name)
 
     def tensors(self, node: Any) -> list[Any]:
         """The values of all nodes that are arguments."""
@@ -275,7 +295,8 @@ class Program:
         import difflib
 
         known = sorted({k.partition("::")[2].strip("_") for k in TRANSLATORS if k.startswith("aten::")})
-        near = difflib.get_close_matches(op.rpartition(".")[2], known, 3, 0.6)
+        name = op.rpartition(".")[2]
+        near = [k for k in difflib.get_close_matches(name, known, 4, 0.6) if k != name]
         advice = NEAREST.get(op.replace(".", "::")) or (
             f"nearest are {', '.join(near)}" if near else "nothing supported is named like it"
         )

@@ -28,7 +28,7 @@ NEAREST.update(
 @translates("aten::add", "aten::sub")
 def add(p: Program, node: Any, a: dict[str, Any]) -> str:
     """self + alpha * other."""
-    op = "Add" if node.target._schema.name == "aten::add" else "Sub"
+    op = "Add" if p.op(node) == "aten::add" else "Sub"
     other = operand(a["other"])
     if a["alpha"] != 1:
         if isinstance(other, str):
@@ -62,6 +62,14 @@ def div(p: Program, node: Any, a: dict[str, Any]) -> str:
     return p.emit("Div", [operand(a["self"]), operand(a["other"])], p.name(node))
 
 
+@translates("aten::square", "aten::pow")
+def power(p: Program, node: Any, a: dict[str, Any]) -> str:
+    """x to a constant power."""
+    if "base" in a or isinstance(a.get("exponent"), str):
+        raise p.error(node, "has an exponent computed from the input", "use a constant exponent")
+    return p.emit("Pow", [a["self"], operand(a.get("exponent", 2))], p.name(node))
+
+
 @translates("aten::neg")
 def neg(p: Program, node: Any, a: dict[str, Any]) -> str:
     """-x."""
@@ -82,7 +90,7 @@ def relu(p: Program, node: Any, a: dict[str, Any]) -> str:
 @translates("aten::relu6", "aten::hardtanh", "aten::clamp", "aten::clamp_min", "aten::clamp_max")
 def clamp(p: Program, node: Any, a: dict[str, Any]) -> str:
     """min(max(x, low), high)."""
-    op = node.target._schema.name
+    op = p.op(node)
     low: Any
     high: Any
     if op == "aten::relu6":
@@ -106,11 +114,11 @@ def bound(p: Program, node: Any, value: Any) -> Any:
 
 @translates("aten::sigmoid", "aten::tanh", "aten::hardsigmoid", "aten::hardswish", "aten::leaky_relu",
             "aten::elu", "aten::gelu", "aten::silu", "aten::softplus", "aten::exp", "aten::mish",
-            "aten::softsign", "aten::abs", "aten::square", "aten::sqrt", "aten::log", "aten::sign",
+            "aten::softsign", "aten::abs", "aten::sqrt", "aten::log", "aten::sign",
             "aten::erf", "aten::selu", "aten::celu", "aten::reciprocal")  # fmt: skip
 def function(p: Program, node: Any, a: dict[str, Any]) -> str:
     """A function of one number: ONNX's op of the same meaning."""
-    name = node.target._schema.name.partition("::")[2]
+    name = p.op(node).partition("::")[2]
     op, attributes = ONE_NUMBER[name](a)
     if not p.known(op):
         raise p.unsupported(node, f"aten.{name}")
@@ -132,7 +140,6 @@ ONE_NUMBER: dict[str, Any] = {
     "mish": lambda a: ("Mish", {}),
     "softsign": lambda a: ("Softsign", {}),
     "abs": lambda a: ("Abs", {}),
-    "square": lambda a: ("Square", {}),
     "sqrt": lambda a: ("Sqrt", {}),
     "log": lambda a: ("Log", {}),
     "sign": lambda a: ("Sign", {}),
@@ -179,11 +186,11 @@ def topk(p: Program, node: Any, a: dict[str, Any]) -> Any:
 @translates("aten::maximum", "aten::minimum", "aten::max", "aten::min")
 def extreme(p: Program, node: Any, a: dict[str, Any]) -> str:
     """The greater or smaller of two tensors."""
-    op = "Max" if "max" in node.target._schema.name else "Min"
+    op = "Max" if "max" in p.op(node) else "Min"
     if "other" not in a:
         raise p.error(node, "reduces a tensor", "use amax or amin for values, argmax for places")
     if not p.known(op):
-        raise p.unsupported(node, node.target._schema.name.replace("::", "."))
+        raise p.unsupported(node, p.op(node).replace("::", "."))
     return p.emit(op, [a["self"], a["other"]], p.name(node))
 
 
@@ -191,7 +198,7 @@ def extreme(p: Program, node: Any, a: dict[str, Any]) -> str:
 def reduce(p: Program, node: Any, a: dict[str, Any]) -> str:
     """A reduction over axes other than the batch."""
     op = {"mean": "ReduceMean", "sum": "ReduceSum", "amax": "ReduceMax", "amin": "ReduceMin"}
-    name = node.target._schema.name.partition("::")[2]
+    name = p.op(node).partition("::")[2]
     dim = a.get("dim")
     dims = tuple(dim) if isinstance(dim, (tuple, list)) else () if dim is None else (dim,)
     if not dims:

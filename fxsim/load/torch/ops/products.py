@@ -116,7 +116,7 @@ def batch_norm(p: Program, node: Any, a: dict[str, Any]) -> Any:
     weight = p.torch.ones_like(mean) if a["weight"] is None else a["weight"]
     bias = p.torch.zeros_like(mean) if a["bias"] is None else a["bias"]
     y = p.emit("BatchNormalization", [x, weight, bias, mean, var], p.name(node), epsilon=float(a["eps"]))
-    return y if node.target._schema.name == "aten::batch_norm" else (y, None, None, None)
+    return y if p.op(node) == "aten::batch_norm" else (y, None, None, None)
 
 
 @translates("aten::layer_norm", "aten::native_layer_norm")
@@ -126,4 +126,4 @@ def layer_norm(p: Program, node: Any, a: dict[str, Any]) -> Any:
     weight = p.torch.ones(shape) if a["weight"] is None else a["weight"]
     inputs = [a["input"], weight, *([] if a["bias"] is None else [a["bias"]])]
     y = p.emit("LayerNormalization", inputs, p.name(node), axis=-len(shape), epsilon=float(a["eps"]))
-    return y if node.target._schema.name == "aten::layer_norm" else (y, None, None)
+    return y if p.op(node) == "aten::layer_norm" else (y, None, None)

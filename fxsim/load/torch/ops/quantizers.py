@@ -139,7 +139,7 @@ def fake_quantize(p: Program, node: Any, a: dict[str, Any]) -> Any:
     low, high = int(a["quant_min"]), int(a["quant_max"])
     scale = np.asarray(given.detach().numpy() if hasattr(given, "detach") else given, np.float32)
     zero = np.asarray(zeros.detach().numpy() if hasattr(zeros, "detach") else zeros)
-    if "learnable" in node.target._schema.name:
+    if "learnable" in p.op(node):
         zero = np.clip(np.rint(zero), low, high)
     if axis is None:
         scale, zero = scale.reshape(()), zero.reshape(())
@@ -157,7 +157,7 @@ def fake_quantize(p: Program, node: Any, a: dict[str, Any]) -> Any:
         result = p.emit("DequantizeLinear", [y, scale, zero.astype(np.int32)], p.name(node), axis=axis)
     else:
         result = _constant(p, node, x.numpy(), scale, reciprocal, zero, axis, low, high)
-    return (result, None) if "cachemask" in node.target._schema.name else result
+    return (result, None) if "cachemask" in p.op(node) else result
 
 
 def _constant(

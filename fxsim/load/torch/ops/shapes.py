@@ -27,7 +27,7 @@ def same(p: Program, node: Any, a: dict[str, Any]) -> Any:
             node, f"turns {p.sizes(node.args[0])} into {p.sizes(node)}", "let arithmetic broadcast by itself"
         )
     y = named(p, node, x)
-    return (y, None) if node.target._schema.name == "aten::native_dropout" else y
+    return (y, None) if p.op(node) == "aten::native_dropout" else y
 
 
 @translates("aten::to", "aten::_to_copy", "aten::type_as")
@@ -151,7 +151,7 @@ def stack(p: Program, node: Any, a: dict[str, Any]) -> str:
             "aten::replication_pad1d", "aten::replication_pad2d", "aten::zero_pad2d")  # fmt: skip
 def pad(p: Program, node: Any, a: dict[str, Any]) -> str:
     """torch gives pads from the last axis on, (before, after) each."""
-    x, name = a["self"], node.target._schema.name
+    x, name = a["self"], p.op(node)
     rank = len(p.sizes(node.args[0]))
     given = [int(v) for v in (a["pad"] if "pad" in a else a["padding"])]
     before, after = [0] * rank, [0] * rank

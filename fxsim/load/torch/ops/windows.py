@@ -23,7 +23,7 @@ def max_pool(p: Program, node: Any, a: dict[str, Any]) -> Any:
         strides=spread(a["stride"], n) if a["stride"] else kernel, pads=spread(a["padding"], n) * 2,
         dilations=spread(a["dilation"], n), ceil_mode=int(a["ceil_mode"]),
     )  # fmt: skip
-    return (y, None) if "indices" in node.target._schema.name else y
+    return (y, None) if "indices" in p.op(node) else y
 
 
 @translates("aten::avg_pool1d", "aten::avg_pool2d", "aten::avg_pool3d")
@@ -67,7 +67,7 @@ def adaptive_max_pool(p: Program, node: Any, a: dict[str, Any]) -> Any:
 def axes(p: Program, node: Any) -> int:
     """The number of spatial axes; ValueError without a batch."""
     rank = len(p.sizes(node.args[0]))
-    n = int(next(c for c in node.target._schema.name if c.isdigit()))
+    n = int(next(c for c in p.op(node) if c.isdigit()))
     if rank != n + 2:
         raise p.error(
             node, f"has an input of {rank} axes", f"give it a batch and a channel axis: {n + 2} axes"
