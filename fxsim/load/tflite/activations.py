@@ -34,7 +34,7 @@ def unary(
     entries = np.clip(code(ALL), *CODES)
     lo, hi = int(entries.min()), int(entries.max())
     params = {"near": IntArray(np.array(near, np.int64)), "low": lo, "high": hi}
-    with loader.builder.block(kind, loader.block_name(op.label), [x.tensor], params) as outputs:
+    with loader.builder.block(kind, loader.block_name(op.short), [x.tensor], params) as outputs:
         if np.array_equal(entries, np.clip(ALL, lo, hi)):
             y = clamped(x.tensor, (lo, hi))
             outputs.append(y if y is not x.tensor else x.tensor.reshape(x.tensor.shape))
@@ -103,7 +103,7 @@ def prelu(loader: Loader, op: FileOp) -> Codes:
     t = x.tensor if shared else x.tensor.reshape(-1)
     rows = entries(full[0] if shared else full.reshape(-1))
     table = ops.Table(IntArray(rows), CODES[0], axis=t.ndim - 1, function="prelu")
-    with loader.builder.block("prelu", loader.block_name(op.label), [x.tensor]) as outputs:
+    with loader.builder.block("prelu", loader.block_name(op.short), [x.tensor]) as outputs:
         y = loader.builder.apply(table, t)
         outputs.append(y if shared else y.reshape(x.tensor.shape))
     return Codes(outputs[0], x.lead)

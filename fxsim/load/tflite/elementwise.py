@@ -41,7 +41,7 @@ def add(loader: Loader, op: FileOp) -> Symbol:
         return lambda v: multiply((v - q[i].zero) << LEFT, *factors[i])
 
     tensors, lead = pair(loader, op)
-    with loader.builder.block(op.op.lower(), loader.block_name(op.label), varying(tensors)) as outputs:
+    with loader.builder.block(op.op.lower(), loader.block_name(op.short), varying(tensors)) as outputs:
         first, second = (mapped(loader, t, raised(i), "raise") for i, t in enumerate(tensors))
         outputs.append(first + second if op.op == "ADD" else first - second)
     return finished(loader, op, Codes(outputs[0], lead), Multiplier(m, e), out)
@@ -56,7 +56,7 @@ def mul(loader: Loader, op: FileOp) -> Symbol:
     out = loader.result(op)
     rule = Multiplier.of(float(q[0].scale * q[1].scale / out.scale))
     tensors, lead = pair(loader, op)
-    with loader.builder.block("mul", loader.block_name(op.label), varying(tensors)) as outputs:
+    with loader.builder.block("mul", loader.block_name(op.short), varying(tensors)) as outputs:
         a, b = (
             loader.builder.apply(ops.Const(IntArray(t - k.zero))) if isinstance(t, np.ndarray)
             else t - k.zero if k.zero else t
@@ -78,7 +78,7 @@ def extremum(loader: Loader, op: FileOp) -> Symbol:
         )
     tensors, lead = pair(loader, op)
     join = maximum if op.op == "MAXIMUM" else minimum
-    with loader.builder.block(op.op.lower(), loader.block_name(op.label), varying(tensors)) as outputs:
+    with loader.builder.block(op.op.lower(), loader.block_name(op.short), varying(tensors)) as outputs:
         a, b = (
             loader.builder.apply(ops.Const(IntArray(t))) if isinstance(t, np.ndarray) else t for t in tensors
         )
@@ -141,7 +141,7 @@ def mapped(loader: Loader, t: Tensor | Array, f: Callable[[Array], Array], name:
 def finished(loader: Loader, op: FileOp, acc: Codes, rule: Multiplier, out: Quant) -> Codes:
     """The codes of the result, clamped by the fused activation."""
     y = rescale(
-        loader.builder, loader.block_name(f"{op.label}_rescale"), acc.tensor, [rule], None, out.zero,
+        loader.builder, loader.block_name(f"{op.short}_rescale"), acc.tensor, [rule], None, out.zero,
         fused(loader, op), loader.rescale,
     )  # fmt: skip
     return Codes(y, acc.lead)

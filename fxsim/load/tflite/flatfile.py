@@ -62,6 +62,11 @@ class FileOp:
     label: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def short(self) -> str:
+        """A name for blocks: the converter joins the names of all layers that it fused, by semicolons."""
+        return self.label.split(";")[0] or self.op
+
     def __str__(self) -> str:
         return f"operator {self.index} ({self.op}) that makes {self.label!r}"
 

@@ -21,7 +21,7 @@ def average_pool(loader: Loader, op: FileOp) -> Codes:
     """The sum of the codes in a window by their number, padding left out, rounded, ties away from zero."""
     x, window = _pooled(loader, op)
     counts = _counts(x.tensor.shape[:2], window)
-    with loader.builder.block("average_pool", loader.block_name(op.label), [x.tensor]) as outputs:
+    with loader.builder.block("average_pool", loader.block_name(op.short), [x.tensor]) as outputs:
         outputs.append(loader.builder.apply(window, x.tensor).sum(axis=(2, 3)))
     y, axis = outputs[0], None
     shape, rules = y.shape, [Average(int(c)) for c in np.unique(counts)]
@@ -36,7 +36,7 @@ def average_pool(loader: Loader, op: FileOp) -> Codes:
 def max_pool(loader: Loader, op: FileOp) -> Codes:
     """The greatest code of a window; padding never wins."""
     x, window = _pooled(loader, op, CODES[0])
-    with loader.builder.block("max_pool", loader.block_name(op.label), [x.tensor]) as outputs:
+    with loader.builder.block("max_pool", loader.block_name(op.short), [x.tensor]) as outputs:
         y = loader.builder.apply(window, x.tensor)
         y = y.reshape(*y.shape[:2], -1, y.shape[-1]).max(axis=2)
         outputs.append(clamped(y, fused(loader, op)))
@@ -73,7 +73,7 @@ def mean(loader: Loader, op: FileOp) -> Codes:
     m, e = (m << shift) // count, e - shift
     if not m or e > 30:
         raise loader.error(op, f"has a factor of {q.real / out.real:.6g}", "calibrate its scales again")
-    with loader.builder.block("mean", loader.block_name(op.label), [x.tensor]) as outputs:
+    with loader.builder.block("mean", loader.block_name(op.short), [x.tensor]) as outputs:
         y = x.tensor.sum(axis=tuple(axes))
         outputs.append(y - q.zero * count if q.zero else y)
     y = _rescaled(loader, op, outputs[0], [Multiplier(m, e)], None, out.zero, CODES)
@@ -85,7 +85,7 @@ def reduce_extremum(loader: Loader, op: FileOp) -> Codes:
     """The greatest or least code over axes."""
     x, _ = loader.operand(op, 0)
     axes, y = _axes(loader, op, x), x.tensor
-    with loader.builder.block(op.op.lower(), loader.block_name(op.label), [x.tensor]) as outputs:
+    with loader.builder.block(op.op.lower(), loader.block_name(op.short), [x.tensor]) as outputs:
         for a in sorted(axes, reverse=True):
             y = y.max(axis=a) if op.op == "REDUCE_MAX" else y.min(axis=a)
         outputs.append(y)
@@ -122,5 +122,5 @@ def _rescaled(
     zero: int,
     bounds: tuple[int, int],
 ) -> Tensor:
-    name = loader.block_name(f"{op.label}_rescale")
+    name = loader.block_name(f"{op.short}_rescale")
     return rescale(loader.builder, name, y, rules, axis, zero, bounds, loader.rescale)

@@ -84,7 +84,7 @@ def fully_connected(loader: Loader, op: FileOp) -> Codes:
     }  # fmt: skip
     flat = x.tensor if x.tensor.shape[-1:] == (w.shape[1],) else x.tensor.reshape(rows, w.shape[1])
     builder = loader.builder
-    with builder.block("dense", loader.block_name(op.label), [flat], params) as outputs:
+    with builder.block("dense", loader.block_name(op.short), [flat], params) as outputs:
         y = flat @ builder.apply(ops.Const(IntArray(columns)))
         outputs.append(y if b is None else y + builder.apply(ops.Const(IntArray(b))))
     y = requantized(loader, op, Codes(outputs[0]), q, scales, DoubleProduct).tensor
@@ -197,7 +197,7 @@ def sums(
         "after": list(window.after), "groups": groups,
     }  # fmt: skip
     params |= {"fill": window.fill} if window.fill else {}
-    with builder.block("conv2d", loader.block_name(op.label), [x.tensor], params) as outputs:
+    with builder.block("conv2d", loader.block_name(op.short), [x.tensor], params) as outputs:
         found = builder.apply(window, x.tensor)
         per, made = kernel.shape[2], kernel.shape[3] // groups
         if per == 1 and groups > 1:
@@ -229,7 +229,7 @@ def requantized(loader: Loader, op: FileOp, acc: Codes, q: Quant, scales: Array,
     rules: list[Rule] = [rule(q.real * float(s) / out.real) for s in scales]
     axis = acc.tensor.ndim - 1 if len(rules) > 1 else None
     y = rescale(
-        loader.builder, loader.block_name(f"{op.label}_rescale"), acc.tensor, rules, axis, out.zero,
+        loader.builder, loader.block_name(f"{op.short}_rescale"), acc.tensor, rules, axis, out.zero,
         fused(loader, op), loader.rescale,
     )  # fmt: skip
     return Codes(y, acc.lead)

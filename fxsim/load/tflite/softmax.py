@@ -42,7 +42,7 @@ def softmax(loader: Loader, op: FileOp) -> Codes:
     if not t.ndim or not 1 <= t.shape[-1] <= MOST_CLASSES:
         raise loader.error(op, f"has classes {t.shape[-1:]}", f"give it 1 to {MOST_CLASSES}")
     exps = exp_table(loader, op, q)
-    with loader.builder.block("tflite_softmax", loader.block_name(op.label), [t]) as outputs:
+    with loader.builder.block("tflite_softmax", loader.block_name(op.short), [t]) as outputs:
         outputs.append(_codes(t, exps))
     return Codes(outputs[0], x.lead)
 

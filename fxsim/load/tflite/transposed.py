@@ -28,7 +28,7 @@ def transpose_conv(loader: Loader, op: FileOp) -> Codes:
     before, _ = pads(loader, op, shape[1:3], w.shape[1:3], steps, (1, 1))
     h, v, c = x.tensor.shape
     loader.room(op, h * steps[0], v * steps[1], c)
-    builder, name = loader.builder, loader.block_name(f"{op.label}_spread")
+    builder, name = loader.builder, loader.block_name(f"{op.short}_spread")
     with builder.block("flatten", name, [x.tensor]) as outputs:
         wide = x.tensor.reshape(h, 1, v, 1, c)
         wide = builder.apply(ops.Pad((0,) * 5, (0, steps[0] - 1, 0, steps[1] - 1, 0), q.zero), wide)

@@ -90,7 +90,7 @@ def reshaped(loader: Loader, op: FileOp, target: Sequence[int]) -> Symbol:
         own, lead = full, False
     else:
         raise loader.error(op, f"turns {now} into {full}", "the batch axis must stay in front")
-    with loader.builder.block("flatten", loader.block_name(op.label), [x.tensor]) as outputs:
+    with loader.builder.block("flatten", loader.block_name(op.short), [x.tensor]) as outputs:
         outputs.append(x.tensor.reshape(own))
     return Codes(outputs[0], lead)
 
