@@ -11,9 +11,10 @@ from fxsim.integers import Array, IntArray
 from fxsim.load.tflite.clip import code_range
 from fxsim.load.tflite.flatfile import FileOp
 from fxsim.load.tflite.gemmlowp import divide_by_power, multiply, quantize_multiplier
-from fxsim.load.tflite.loader import CODES, Codes, Loader, Quant, handles
+from fxsim.load.tflite.loader import Loader, handles
 from fxsim.load.tflite.rescale import clamped
 from fxsim.load.tflite.rounding import Multiplier
+from fxsim.load.tflite.symbols import CODES, Codes, Quant
 
 ALL = np.arange(CODES[0], CODES[1] + 1, dtype=np.int64)
 F32 = np.float32

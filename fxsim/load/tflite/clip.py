@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fxsim.load.tflite.flatfile import FileOp
-from fxsim.load.tflite.loader import CODES, Loader, Quant
+from fxsim.load.tflite.loader import Loader
 from fxsim.load.tflite.options import ACTIVATIONS
+from fxsim.load.tflite.symbols import CODES, Quant
 
 RANGES: dict[str, tuple[float | None, float | None]] = {
     "NONE": (None, None),

@@ -13,8 +13,9 @@ from fxsim.load.steps import StepFunction
 from fxsim.load.tflite.activations import unary
 from fxsim.load.tflite.flatfile import FileOp, FileTensor
 from fxsim.load.tflite.gemmlowp import multiply
-from fxsim.load.tflite.loader import CODES, Codes, Decoded, Loader, Quant, Real, Symbol, handles
+from fxsim.load.tflite.loader import Loader, handles
 from fxsim.load.tflite.rounding import Multiplier
+from fxsim.load.tflite.symbols import CODES, Codes, Decoded, Quant, Real, Symbol
 from fxsim.types import TensorType
 
 

@@ -12,9 +12,10 @@ from fxsim.load.tflite.activations import ALL
 from fxsim.load.tflite.clip import fused
 from fxsim.load.tflite.flatfile import FileOp
 from fxsim.load.tflite.gemmlowp import multiply, quantize_multiplier
-from fxsim.load.tflite.loader import CODES, Codes, Fixed, Loader, Quant, Symbol, handles
+from fxsim.load.tflite.loader import Loader, handles
 from fxsim.load.tflite.rescale import rescale
 from fxsim.load.tflite.rounding import Multiplier
+from fxsim.load.tflite.symbols import CODES, Codes, Fixed, Quant, Symbol
 from fxsim.trace import Tensor, maximum, minimum
 
 LEFT = 20  # bits by which the runtime raises both operands before it scales them

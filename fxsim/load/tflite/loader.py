@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -13,89 +11,12 @@ from fxsim.formats import Format
 from fxsim.graph import Graph, Name
 from fxsim.integers import Array
 from fxsim.load.tflite.flatfile import FileModel, FileOp, FileTensor
+from fxsim.load.tflite.remedies import FLOAT_REMEDY, OTHER_TYPES, advice
+from fxsim.load.tflite.symbols import CODES, Codes, Decoded, Fixed, Quant, Real, Symbol
 from fxsim.trace import Builder, Tensor
 from fxsim.types import TensorType
 
-CODES = (-128, 127)
 MOST_ELEMENTS = 1 << 23  # of one tensor; what a damaged size would ask for is refused before it is built
-FLOAT_REMEDY = (
-    "convert the model to full integer quantization: optimizations = [tf.lite.Optimize.DEFAULT], a "
-    "representative_dataset, and target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
-)
-OTHER_TYPES = {
-    "UINT8": "has uint8 codes, the legacy scheme; convert with int8 (TFLITE_BUILTINS_INT8, "
-    "inference_input_type = tf.int8)",
-    "INT16": "has int16 codes (16x8 quantization); convert with int8 activations (TFLITE_BUILTINS_INT8)",
-    "FLOAT16": f"is float16; {FLOAT_REMEDY}",
-    "FLOAT32": f"is float32; {FLOAT_REMEDY}",
-}
-NEAREST = {
-    "RESIZE_BILINEAR": "RESIZE_NEAREST_NEIGHBOR",
-    "DIV": "MUL by the reciprocal",
-    "LOG_SOFTMAX": "SOFTMAX",
-    "SQUARED_DIFFERENCE": "SUB and MUL",
-    "BATCH_MATMUL": "FULLY_CONNECTED with constant weights",
-    "L2_POOL_2D": "AVERAGE_POOL_2D",
-    "CONV_3D": "CONV_2D",
-    "MIRROR_PAD": "PAD",
-    "TOPK_V2": "ARG_MAX",
-    "ARG_MIN": "ARG_MAX",
-    "SUM": "MEAN (the runtime sums int8 codes as if they were uint8)",
-}
-STATEFUL = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE", "SVDF", "LSTM", "RNN", "WHILE")
-
-
-@dataclass(frozen=True)
-class Codes:
-    """Integer codes as the runtime stores them; `lead` says that the file's axis 0 is the batch, not in
-    `tensor`."""
-
-    tensor: Tensor
-    lead: bool = True
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A constant of the file, or one computed from constants."""
-
-    values: Array
-
-
-@dataclass(frozen=True)
-class Real:
-    """A float input before its QUANTIZE, by its tensor index."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What DEQUANTIZE makes of codes: reals that only the host has."""
-
-    codes: Codes
-    affine: Affine
-
-
-Symbol = Codes | Fixed | Real | Decoded
-
-
-@dataclass(frozen=True)
-class Quant:
-    """real = scale * (code - zero) of one int8 tensor, the scale in float32."""
-
-    scale: np.float32
-    zero: int
-
-    @property
-    def real(self) -> float:
-        """The scale in double precision."""
-        return float(self.scale)
-
-    @property
-    def affine(self) -> Affine:
-        """Codes to reals, exactly."""
-        s = Fraction(self.real)
-        return Affine((s,), (-s * self.zero,))
 
 
 class Loader:
@@ -146,7 +67,7 @@ class Loader:
 
     def _read(self, op: FileOp) -> None:
         if op.op not in HANDLERS:
-            raise NotImplementedError(f"{op} has no handler; {_advice(op.op)}")
+            raise NotImplementedError(f"{op} has no handler; {advice(op.op, sorted(HANDLERS))}")
         missing = [i for i in op.inputs if i != -1 and i not in self.symbols]
         if missing:
             t = self.file.tensors[missing[0]]
@@ -345,11 +266,3 @@ def handles(*names: str) -> Callable[[Handler], Handler]:
         return fn
 
     return add
-
-
-def _advice(op: str) -> str:
-    if op in NEAREST:
-        return f"the nearest that has one is {NEAREST[op]}"
-    if any(word in op for word in STATEFUL):
-        return "it keeps state between calls; convert a model that gets its state as an input"
-    return f"supported are {', '.join(sorted(HANDLERS))}; convert a model without it"

@@ -9,10 +9,11 @@ from fxsim.integers import Array
 from fxsim.load.tflite.clip import fused
 from fxsim.load.tflite.flatfile import FileOp
 from fxsim.load.tflite.gemmlowp import quantize_multiplier
-from fxsim.load.tflite.loader import CODES, Codes, Loader, handles
+from fxsim.load.tflite.loader import Loader, handles
 from fxsim.load.tflite.products import image, windows
 from fxsim.load.tflite.rescale import clamped, rescale
 from fxsim.load.tflite.rounding import Average, Multiplier, Rule
+from fxsim.load.tflite.symbols import CODES, Codes
 from fxsim.trace import Tensor
 
 

@@ -11,10 +11,11 @@ from fxsim import ops
 from fxsim.integers import Array, IntArray
 from fxsim.load.tflite.clip import fused
 from fxsim.load.tflite.flatfile import FileOp
-from fxsim.load.tflite.loader import Codes, Loader, Quant, handles
+from fxsim.load.tflite.loader import Loader, handles
 from fxsim.load.tflite.options import PADDINGS
 from fxsim.load.tflite.rescale import rescale
 from fxsim.load.tflite.rounding import DoubleProduct, Multiplier, Rule
+from fxsim.load.tflite.symbols import Codes, Quant
 from fxsim.trace import Tensor, concat
 
 

@@ -15,7 +15,8 @@ from fxsim.load.tflite.gemmlowp import (
     high_multiply,
     quantize_multiplier,
 )
-from fxsim.load.tflite.loader import CODES, Codes, Loader, Quant, handles
+from fxsim.load.tflite.loader import Loader, handles
+from fxsim.load.tflite.symbols import CODES, Codes, Quant
 from fxsim.trace import Tensor
 
 INPUT_BITS, SUM_BITS = 5, 12  # integer bits of exp's operand and of the sum of exps

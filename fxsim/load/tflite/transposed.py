@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fxsim import ops
 from fxsim.load.tflite.flatfile import FileOp
-from fxsim.load.tflite.loader import Codes, Loader, handles
+from fxsim.load.tflite.loader import Loader, handles
 from fxsim.load.tflite.products import bias, image, pads, requantized, sums, weights
 from fxsim.load.tflite.rounding import Multiplier
+from fxsim.load.tflite.symbols import Codes
 
 
 @handles("TRANSPOSE_CONV")
