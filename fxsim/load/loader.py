@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
+from math import lcm
+
 import numpy as np
 
 from fxsim import ops
 from fxsim.boundary import CodeEncoder, Encoder, FormatEncoder
 from fxsim.formats import Format
-from fxsim.graph import Graph, Name, Op
+from fxsim.graph import Graph, Name, Node, Op
 from fxsim.host import SteppedEncoder
-from fxsim.integers import Array, IntArray
-from fxsim.load.affine import Activation, Constant, Line, RealInput, Symbol, as_fractions, rewired
+from fxsim.integers import Array, IntArray, to_object
+from fxsim.load.affine import Activation, Constant, Line, RealInput, Symbol, rewired
 from fxsim.load.curves import tabulated
 from fxsim.load.model import DEFAULT_DOMAIN, FileNode, Model
 from fxsim.load.onnx_file import evaluate
+from fxsim.load.sums import Sum
 from fxsim.load.table import HANDLERS as HANDLERS
 from fxsim.load.table import LINEAR_OPS, find, unknown
 from fxsim.load.table import handles as handles
@@ -21,6 +26,8 @@ from fxsim.load.table import on_host as on_host
 from fxsim.load.terms import Curve
 from fxsim.trace import Builder, Tensor, maximum, minimum
 from fxsim.types import TensorType
+
+CLAMP_BITS = 128  # of the factors that make a clamp's bound a whole code
 
 
 class Loader:
@@ -36,6 +43,7 @@ class Loader:
         self.symbols: dict[str, Symbol] = {k: Constant(v) for k, v in model.constants.items()}
         self._codes: dict[str, tuple[Encoder, Tensor]] = {}
         self._blocks: set[str] = set()
+        self.sums: dict[Node, Sum] = {}  # of what branches a tensor is the sum
         self.reasons: dict[str, str] = {}  # why these tensors of the file have no value of their own
         self.batch = model.inputs[0].shape[0] if model.inputs else 1
 
@@ -210,25 +218,46 @@ class Loader:
         )
 
     def materialised(self, node: FileNode, x: Activation) -> Activation:
-        """x with its clamps as Max and Min, where they are integers at its scale; ValueError otherwise."""
+        """x with its clamps as Max and Min; where a bound is no whole code, on a grid that holds it.
+
+        ValueError where that grid is finer than 2**-128 of x's.
+        """
         if not x.clamped:
             return x
-        t, unit = x.tensor, as_fractions(np.asarray(1))[()] * 2**x.tensor.frac
+        t, lines = x.tensor, x.lines
+        unit = Fraction(2) ** t.frac
+        finer = [lcm(*((b * unit).denominator for b in (li.low, li.high) if b is not None)) for li in lines]
+        if len({li.scale for li in lines}) == 1:
+            finer = [lcm(*finer)] * len(finer)  # one scale stays one
+        if max(finer).bit_length() > CLAMP_BITS:
+            raise self.error(
+                node,
+                f"uses the result of a ReLU or Clip whose bound lies on a grid finer than 2**-{CLAMP_BITS}",
+                "insert a Quant node after the ReLU",
+            )  # fmt: skip
+        if any(f != 1 for f in finer):
+            t = t * self.along(t, finer, x.axis, 0)
+            lines = tuple(
+                Line(
+                    li.scale / f, li.offset, None if li.low is None else li.low * f,
+                    None if li.high is None else li.high * f,
+                )
+                for li, f in zip(lines, finer, strict=True)
+            )  # fmt: skip
         for side, join in (("low", maximum), ("high", minimum)):
-            bounds = [getattr(line, side) for line in x.lines]
+            bounds = [getattr(line, side) for line in lines]
             if all(b is None for b in bounds):
                 continue
-            ends = [t.type.bounds[side == "high"] if b is None else b * unit for b in bounds]
-            if any(e != int(e) for e in ends):
-                raise self.error(
-                    node, "uses the result of a ReLU or Clip that is not a whole code at its scale",
-                    "insert a Quant node after the ReLU",
-                )  # fmt: skip
-            raw = np.array([int(e) for e in ends], object)
-            raw = raw.reshape(()) if x.axis is None else raw.reshape((-1,) + (1,) * (t.ndim - 1 - x.axis))
-            t = join(t, self.builder.apply(ops.Const(IntArray(raw), t.frac)))
-        lines = tuple(type(li)(li.scale, li.offset) for li in x.lines)
-        return Activation(t, lines, x.axis)
+            end = t.type.bounds[side == "high"]
+            ends = [end if b is None else int(b * unit) for b in bounds]
+            t = join(t, self.along(t, ends, x.axis, t.frac))
+        return Activation(t, tuple(Line(li.scale, li.offset) for li in lines), x.axis)
+
+    def along(self, x: Tensor, values: Sequence[int], axis: int | None, frac: int) -> Tensor:
+        """A constant raw integer, or one per index of `axis`, that broadcasts against x."""
+        raw = to_object(np.array(values, object))
+        raw = raw.reshape(()) if axis is None else raw.reshape((-1,) + (1,) * (x.ndim - 1 - axis))
+        return self.builder.apply(ops.Const(IntArray(raw), frac))
 
     def wired(self, node: FileNode, x: Symbol, op: Op) -> Symbol:
         """A wiring op on an activation or on the real input, scales following their axis."""

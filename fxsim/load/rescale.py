@@ -182,15 +182,20 @@ def _dyadic(builder: Builder, x: Tensor, channels: Sequence[Channel], axis: int 
     y = x * builder.apply(ops.Const(factor, frac))
     if np.any(constant.array != 0):
         y = y + builder.apply(ops.Const(constant, frac))
-    bounds = {(c.steps.lo, c.steps.hi) for c in channels}
+    return floored(y, [(c.steps.lo, c.steps.hi) for c in channels], axis)
+
+
+def floored(y: Tensor, ranges: Sequence[tuple[int, int]], axis: int | None) -> Tensor:
+    """clip(floor(y), lo, hi), one range for all or one per index of `axis`."""
+    bounds = set(ranges)
     fmt = _saturating(*bounds.pop()) if len(bounds) == 1 else None
     if fmt is not None:
         return y.cast(fmt)
     lo, hi = y.type.bounds
-    width = max((lo >> frac).bit_length(), (hi >> frac).bit_length()) + 1
-    y = y.cast(Format(width, width))
-    y = maximum(y, builder.apply(ops.Const(_column([c.steps.lo for c in channels], x, axis))))
-    return minimum(y, builder.apply(ops.Const(_column([c.steps.hi for c in channels], x, axis))))
+    width = max((lo >> y.frac).bit_length(), (hi >> y.frac).bit_length()) + 1
+    whole = y.cast(Format(width, width))
+    whole = maximum(whole, y.builder.apply(ops.Const(_column([r[0] for r in ranges], y, axis))))
+    return minimum(whole, y.builder.apply(ops.Const(_column([r[1] for r in ranges], y, axis))))
 
 
 def _saturating(lo: int, hi: int) -> Format | None:

@@ -18,16 +18,19 @@ from fxsim.load import load, loader
 from fxsim.load.nodes import supported
 
 F32 = np.float32
-BASE = {"s": F32(0.25), "z": F32(0), "b": F32(4), "w": np.ones((4, 3), F32), "c": F32(0.3)}
+BASE = {"s": F32(0.25), "z": F32(0), "b": F32(4), "w": np.ones((4, 3), F32), "c": F32(0.3), "tiny": F32(1e-4)}
 INPUT = quant("x", "a")
 WEIGHTS = quant("w", "wq")
+
+# Scales that are powers of 0.3 in float32, of 24 bits each: f7 and f11 lie on fine grids.
+POWERS = [node("Mul", f"{'a' if i == 0 else f'f{i - 1}'} c", f"f{i}") for i in range(12)]
 
 CASES: dict[str, tuple[list[Any], dict[str, Any], type[Exception], str]] = {
     "unknown op": (
         [INPUT, node("LSTM", "a w w", "y")],
         {},
         NotImplementedError,
-        r"node 'n_y' \(LSTM\) of domain 'ai.onnx' has no handler; a recurrence .* supported are .*Gemm.*Rewrite the model",
+        r"node 'n_y' \(LSTM\) of domain 'ai.onnx' has no handler; a recurrence .*Gemm.*Rewrite the model",
     ),
     "unknown op without a name": (
         [INPUT, node("Det", "a", "y", name="")],
@@ -72,7 +75,14 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], type[Exception], str]] = {
         r"\(MatMul\) multiplies weights by \(4,\), which mixes the batch; put the weights second",
     ),
     "relu between products": (
-        [INPUT, WEIGHTS, node("Add", "a c", "t"), node("Relu", "t", "u"), node("MatMul", "u wq", "y")],
+        [
+            INPUT,
+            WEIGHTS,
+            *POWERS,
+            node("Add", "f7 tiny", "t"),
+            node("Relu", "t", "u"),
+            node("MatMul", "u wq", "y"),
+        ],
         {},
         ValueError,
         r"node 'n_y' \(MatMul\) uses the result of a ReLU or Clip .*insert a Quant node after the ReLU",
@@ -96,10 +106,10 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], type[Exception], str]] = {
         r"\(MatMul\) multiplies codes of unequal scales; use one scale per tensor",
     ),
     "sum of unequal scales": (
-        [INPUT, quant("a", "d", "c"), node("Mul", "d c", "e"), node("Add", "a e", "y")],
+        [INPUT, *POWERS, node("Mul", "f11 c", "e"), node("Add", "a e", "y")],
         {},
         ValueError,
-        r"node 'n_y' \(Add\) adds codes of unequal scales.* finer than 2\*\*-32.*; share one quantizer",
+        r"node 'n_y' \(Add\) adds codes of unequal scales.* finer than 2\*\*-256.*; share one quantizer",
     ),
     "transA": (
         [INPUT, WEIGHTS, node("Gemm", "a wq", "y", transA=1)],
@@ -182,7 +192,7 @@ CASES: dict[str, tuple[list[Any], dict[str, Any], type[Exception], str]] = {
     ),
     "constant output": ([INPUT, node("Identity", "w", "y")], {}, ValueError, r"output 'y' is a constant"),
     "relu at the end": (
-        [INPUT, node("Add", "a c", "t"), node("Relu", "t", "y")],
+        [INPUT, *POWERS, node("Add", "f7 tiny", "t"), node("Relu", "t", "y")],
         {},
         ValueError,
         r"node 'n_y' \(Relu\) uses the result of a ReLU",

@@ -16,10 +16,12 @@ from fxsim.load.loader import Loader, handles, static
 from fxsim.load.model import FileNode
 from fxsim.load.nodes.curved import combined
 from fxsim.load.nodes.dense import biased, scaled
+from fxsim.load.sums import Sum
 from fxsim.trace import Tensor, concat
 
-# Branches of unequal scales are aligned by integer factors of at most this many bits.
-ALIGN_BITS = 32
+# Branches of unequal scales are aligned by integer factors of at most this many bits: exact whatever comes
+# behind, and dead hardware where a quantizer does, which is certified on the branches themselves.
+ALIGN_BITS = 256
 PAD_MODES = {"constant": "constant", "edge": "edge", "reflect": "reflect", "wrap": "wrap"}
 
 
@@ -65,7 +67,39 @@ def summed(loader: Loader, node: FileNode, sign: Fraction, a: Symbol | None, b: 
     s = times(x.tensor, [row[1] for row in grids], axis)
     t = times(y.tensor, [row[2] for row in grids], axis)
     lines = tuple(Line(row[0], p.offset + sign * q.offset) for row, (p, q) in zip(grids, pairs, strict=True))
-    return Activation(s + t if sign > 0 else s - t, lines, axis).settled()
+    result = Activation(s + t if sign > 0 else s - t, lines, axis)
+    # A unit that is a power of two stays a scale if the factors are none, so that a ReLU stays a clamp and
+    # the quantizer behind it finds the branches.
+    if all(log2(Fraction(abs(f))) is not None for row in grids for f in row[1:]):
+        result = result.settled()
+    recorded(loader, result, (x, y), sign)
+    return result
+
+
+def recorded(
+    loader: Loader, result: Activation, parts: tuple[Activation, Activation], sign: Fraction
+) -> None:
+    """Note for a quantizer that the tensor is a sum, and of what; sums of sums are one."""
+    n = max(len(v.lines) for v in (result, *parts))
+    units = [li.scale for li in result.lines] * (n // len(result.lines))
+    if not all(units):
+        return
+    terms: list[tuple[Tensor, tuple[Fraction, ...]]] = []
+    for part, s in zip(parts, (Fraction(1), sign), strict=True):
+        slopes = [s * li.scale / u for li, u in zip(part.lines * (n // len(part.lines)), units, strict=True)]
+        known = loader.sums.get(part.tensor.node)
+        inner = (
+            [(part.tensor, (Fraction(1),))]
+            if known is None
+            else list(zip(known.terms, known.coefficients, strict=True))
+        )
+        for tensor, own in inner:
+            wide = own * (n // len(own)) if len(own) in (1, n) else ()
+            if not wide:
+                return
+            terms.append((tensor, tuple(a * b for a, b in zip(slopes, wide, strict=True))))
+    axis = next((v.axis for v in (result, *parts) if v.axis is not None), None)
+    loader.sums[result.tensor.node] = Sum(tuple(t for t, _ in terms), tuple(c for _, c in terms), axis)
 
 
 def lifted(x: Activation, rank: int) -> Activation:

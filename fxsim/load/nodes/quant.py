@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +18,7 @@ from fxsim.load.model import FileNode
 from fxsim.load.nodes.curved import curve_codes
 from fxsim.load.rescale import rescale
 from fxsim.load.steps import BIPOLAR, StepFunction
+from fxsim.load.sums import quantized_sum
 from fxsim.load.terms import Curve
 from fxsim.trace import Tensor, maximum, minimum
 
@@ -210,6 +211,13 @@ def stepped(
         step_function(line, int(lo), int(hi), q, y.tensor.frac) for line, lo, hi in zip(*rows, strict=True)
     ]
     name = loader.block_name(node)
+    parts = loader.sums.get(y.tensor.node)
+    if parts is not None and loader.rescale != "threshold":
+        # The functions are of the raw integer; the sum's coefficients are of values.
+        of_value = [replace(f, a=f.a * Fraction(2) ** y.tensor.frac) for f in functions]
+        made = quantized_sum(loader.builder, name, parts, of_value, axis, power)
+        if made is not None:
+            return made
     return rescale(loader.builder, name, y.tensor, functions, axis, power, loader.rescale)
 
 
