@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fxsim.cli.arguments import RANDOM_SAMPLES, add_model_arguments, natural, positive
-from fxsim.cli.console import Console
+from fxsim.cli.console import Console, short
 from fxsim.cli.data import load_model, read_samples
 from fxsim.compare import Check, Difference, check, random_reals
 from fxsim.compare.check import as_table
@@ -67,14 +67,16 @@ def report(result: Check, console: Console) -> None:
         "first difference": None if result.first is None else as_data(result.first),
         "near ties": [vars(p) for p in result.places],
     }  # fmt: skip
-    table = [[f"{v:.1g}" if isinstance(v, float) else v for v in r.values()] for r in rows]
+    table = [[short(t.name), t.codes, t.mismatches, t.samples, f"{t.noise:.1g}"] for t in result.tensors]
     console.table(list(rows[0]), table, last=["total", result.codes, result.mismatches, "", ""])
     console.line()
     console.line(f"reference: {result.reference}; {len(result.unknown)} names not compared")
     if result.places:
         console.line(f"{len(result.places)} steps where a float32 reference may give the neighbouring code:")
         for p in result.places[:MOST_PLACES]:
-            console.line(f"  {p.block}, channel {p.channel}: code {p.code}, accumulators {p.first}..{p.last}")
+            console.line(
+                f"  {short(p.block)}, channel {p.channel}: code {p.code}, accumulators {p.first}..{p.last}"
+            )
         if len(result.places) > MOST_PLACES:
             console.line(f"  and {len(result.places) - MOST_PLACES} more (--json lists all)")
     if result.first is not None:

@@ -65,6 +65,17 @@ class Console:
         sys.stdout.flush()
 
 
+MOST_NAME = 44
+
+
+def short(name: str) -> str:
+    """A tensor's or block's name for a table: long ones, as converters make them, lose their middle."""
+    if len(name) <= MOST_NAME:
+        return name
+    half = (MOST_NAME - 3) // 2
+    return f"{name[:half]}...{name[-half:]}"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[Any]], last: Sequence[Any] | None = None) -> str:
     """Rows under a header, and a last one under a rule; columns of numbers flush right, others left."""
     body = [*rows, *([] if last is None else [last])]

@@ -8,13 +8,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import numpy as np
-
 from fxsim.cli.arguments import add_model_arguments, file_name
-from fxsim.cli.console import Console, number
+from fxsim.cli.console import Console, number, short
 from fxsim.cli.data import load_model
+from fxsim.cli.exactness import how_exact
 from fxsim.cli.output import check_file
-from fxsim.graph import Block, Graph, Name
+from fxsim.graph import Graph, Name
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
@@ -46,7 +45,7 @@ def describe(graph: Graph, console: Console) -> None:
     from fxsim.cost import cost
 
     tensors = [tensor_entry(name, n) for name, n in graph.names.items()]
-    exactness = {(b.kind, b.name): how_exact(b) for b in graph.blocks}
+    exactness = {(b.kind, b.name): how_exact(graph, b) for b in graph.blocks}
     summary = cost(graph)
     blocks = [
         {
@@ -76,11 +75,11 @@ def describe(graph: Graph, console: Console) -> None:
         console.line(f"input {n.name}: {n.type}; the host encodes by {type(encoder).__name__}")
     console.line()
     if tensors:
-        console.table(list(tensors[0]), [list(t.values()) for t in tensors])
+        console.table(list(tensors[0]), [[short(t["tensor"]), *list(t.values())[1:]] for t in tensors])
         console.line()
     console.table(
         ("block", "kind", "LUT", "adders", "depth", "how it is exact"),
-        [[b["block"] or "(no block)", *list(b.values())[1:]] for b in blocks],
+        [[short(str(b["block"])) or "(no block)", *list(b.values())[1:]] for b in blocks],
         last=["total", "", *total.values(), ""],
     )
     console.line()
@@ -100,24 +99,3 @@ def tensor_entry(name: str, n: Name) -> dict[str, Any]:
     scale = f"{scales[0]:.6g}" if len(scales) == 1 else f"{scales[0]:.4g}..{scales[-1]:.4g}"
     values = ("x".join(map(str, t.shape)) or "scalar", t.max_width, t.frac, f"{lo}..{hi}", scale)
     return {"tensor": name, **dict(zip(columns, values, strict=True)), "note": n.reason}
-
-
-def how_exact(b: Block) -> str:
-    """In words: why the block's integers are the file's."""
-    p = b.params
-    if b.kind == "quantize":
-        return f"one cast to {p['format']}"
-    if b.kind == "rescale":
-        dyadic = np.asarray(p["dyadic"].array, bool)
-        bits = p["bits"].array[dyadic]
-        parts = []
-        if dyadic.any():
-            parts.append(
-                f"{int(dyadic.sum())} channels certified dyadic, multipliers {bits.min()}..{bits.max()} bits"
-            )
-        if not dyadic.all():
-            parts.append(f"{int((~dyadic).sum())} channels by thresholds")
-        if p["near_count"]:
-            parts.append(f"{p['near_count']} reachable sums where a float32 reference may differ")
-        return "; ".join(parts)
-    return "exact integers" if b.kind in ("dense", "relu") else "wiring" if b.kind == "flatten" else ""

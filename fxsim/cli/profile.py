@@ -7,7 +7,7 @@ from typing import Any
 
 from fxsim.cli.arguments import add_model_arguments, file_name, natural, positive
 from fxsim.cli.check import real_samples
-from fxsim.cli.console import Console
+from fxsim.cli.console import Console, short
 from fxsim.cli.data import load_model
 from fxsim.cli.output import check_file
 from fxsim.compare import TensorProfile, profile
@@ -59,6 +59,8 @@ def entry(t: TensorProfile) -> dict[str, Any]:
 
 def _cell(key: str, row: dict[str, Any]) -> Any:
     value = row[key]
+    if key == "tensor":
+        return short(value)
     if key == "shape":
         return "x".join(map(str, value)) or "scalar"
     if key in ("codes", "proven"):
