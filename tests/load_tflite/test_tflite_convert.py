@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_writer import Writer, interpreter
+from tflite_writer import Writer, codes_of, interpreter, litert
 
 import fxsim
 
@@ -124,3 +124,61 @@ def test_the_verilog_of_a_small_network(rng: np.random.Generator, tmp_path: Path
 def test_values_far_beyond_the_codes_saturate(tmp_path: Path) -> None:
     graph = fxsim.load(int8_model(tmp_path / "i.tflite"))
     assert graph.codes(np.array([[3e38, -3e38, 1e30, -1e39]]))["q"].tolist() == [[127, -128, 127, -128]]
+
+
+def test_uint8_ends_around_an_int8_model(rng: np.random.Generator, tmp_path: Path) -> None:
+    for scales in ((0.1, 0.1, 0.2, 0.2), (0.1, 0.07, 0.2, 0.31)):
+        w = Writer()
+        u = w.tensor("u", (1, 6), scales[0], 131, np.uint8)
+        q, y = w.tensor("q", (1, 6), scales[1], 3), w.tensor("y", (1, 4), scales[2], -5)
+        v = w.tensor("v", (1, 4), scales[3], 123, np.uint8)
+        weight = w.constant("w", rng.integers(-127, 128, (4, 6), dtype=np.int8), 0.02)
+        w.op("QUANTIZE", [u], [q], kind="QuantizeOptions")
+        w.op("FULLY_CONNECTED", [q, weight], [y], kind="FullyConnectedOptions")
+        w.op("QUANTIZE", [y], [v], kind="QuantizeOptions")
+        w.ends([u], [v])
+        path = w.save(tmp_path / "u.tflite")
+        graph = fxsim.load(path)
+        assert graph.inputs[0].type.bounds == (0, 255) and graph.outputs[0].type.bounds[0] >= 0
+        raw = rng.integers(0, 256, (100, 6))
+        got, want = codes_of(graph, raw), litert(path, raw)
+        assert all(np.array_equal(got[k], want[k][:, 0]) for k in got)
+        assert graph.codes(np.array([[-13.1, 12.5, 0.0, 0.0, 99.0, 0.05]]))["u"][0].tolist() == [
+            0,
+            255,
+            131,
+            131,
+            255,
+            132,
+        ]
+
+
+def test_an_open_axis_other_than_the_batch(tmp_path: Path) -> None:
+    w = Writer()
+    x, y = w.tensor("x", (1, 1, 4), 0.1, 3, signature=(-1, -1, 4)), w.tensor("y", (1, 1, 4), 0.1, 3)
+    w.op("RELU", [x], [y])
+    w.ends([x], [y])
+    with pytest.raises(ValueError, match=r"input 'x' has a dynamic shape \(axes \[1\] are open\)"):
+        fxsim.load(w.save(tmp_path / "o.tflite"))
+
+
+def test_weights_behind_the_flatbuffer(rng: np.random.Generator, tmp_path: Path) -> None:
+    """Files of 2 GB and more keep their buffers there; so may small ones."""
+    w = Writer()
+    codes = rng.integers(-127, 128, (4, 6), dtype=np.int8)
+    x, y = w.tensor("x", (1, 6), 0.1, 3), w.tensor("y", (1, 4), 0.4, 3)
+    weight = w.tensor("w", (4, 6), 0.02)
+    w.op("FULLY_CONNECTED", [x, weight], [y], kind="FullyConnectedOptions")
+    w.ends([x], [y])
+    buffer = type(w.model.buffers[0])()
+    w.model.buffers.append(buffer)
+    w.graph.tensors[weight].buffer = 1
+    buffer.offset, buffer.size = 4096, 24
+    content = w.bytes()
+    path = tmp_path / "b.tflite"
+    path.write_bytes(content + bytes(4096 - len(content)) + codes.tobytes())
+    raw = rng.integers(-128, 128, (50, 6))
+    assert np.array_equal(fxsim.load(path).run_raw(raw), litert(path, raw)["y"][:, 0])
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"b\.tflite is truncated: buffer 1 ends beyond it"):
+        fxsim.load(path)

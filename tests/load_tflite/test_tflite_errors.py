@@ -111,7 +111,7 @@ def test_errors_name_what_is_wrong(tmp_path: Path, make: Any, message: str | Non
 
 UNSUPPORTED: list[tuple[Any, str]] = [
     (lambda: network(dtype=np.float32), "computes in float on tensor 'in'; convert the model"),
-    (lambda: network(dtype=np.uint8), "input 'in' has uint8 codes, the legacy scheme"),
+    (lambda: network(dtype=np.uint8), "tensor 'in' has uint8 codes, the legacy scheme"),
     (lambda: network(dtype=np.int16), "input 'in' has int16 codes"),
     (lambda: network(dtype=np.int32), "input 'in' has type INT32; give it int8 or float32"),
     (lambda: network(weights=np.ones((4, 6), np.float32)), "weights of FLOAT32; convert with int8"),

@@ -27,22 +27,24 @@ def unary(
     code: Callable[[Array], Array],
     kind: str,
     near: tuple[int, ...] = (),
+    of: tuple[int, int] = CODES,
+    to: tuple[int, int] = CODES,
 ) -> Codes:
     """clip(code(x)) as a table, or as the clamp that it is, in a block of this kind.
 
+    `of` and `to` are the least and greatest codes of operand and result.
     `near` are the operand's codes whose entry a float library of another rounding may give one more or less.
     """
-    entries = np.clip(code(ALL), *CODES)
+    every = np.arange(of[0], of[1] + 1)
+    entries = np.clip(code(every), *to)
     lo, hi = int(entries.min()), int(entries.max())
     params = {"near": IntArray(np.array(near, np.int64)), "low": lo, "high": hi}
     with loader.builder.block(kind, loader.block_name(op.short), [x.tensor], params) as outputs:
-        if np.array_equal(entries, np.clip(ALL, lo, hi)):
+        if np.array_equal(entries, np.clip(every, lo, hi)):
             y = clamped(x.tensor, (lo, hi))
             outputs.append(y if y is not x.tensor else x.tensor.reshape(x.tensor.shape))
         else:
-            outputs.append(
-                loader.builder.apply(ops.Table(IntArray(entries), CODES[0], function=kind), x.tensor)
-            )
+            outputs.append(loader.builder.apply(ops.Table(IntArray(entries), of[0], function=kind), x.tensor))
     return Codes(outputs[0], x.lead)
 
 

@@ -37,7 +37,7 @@ class Quantization:
 
 @dataclass(frozen=True)
 class FileTensor:
-    """One tensor of the file; `data` is its constant value, `shape` has 1 for an open axis."""
+    """One tensor of the file; `data` is its constant value, `open` the open axes other than the batch."""
 
     index: int
     name: str
@@ -46,6 +46,7 @@ class FileTensor:
     quantization: Quantization | None = None
     data: Array | None = None
     variable: bool = False
+    open: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"tensor {self.name!r}"
@@ -173,13 +174,15 @@ def _tensor(t: Any, index: int, model: Any, content: bytes) -> FileTensor:
     shape = tuple(int(n) for n in _array(t.ShapeAsNumpy()))
     data = _bytes(model, t.Buffer(), content)
     signature = tuple(int(n) for n in _array(t.ShapeSignatureAsNumpy()))
-    if len(signature) == len(shape):
-        shape = tuple(1 if s == -1 else n for n, s in zip(shape, signature, strict=True))
+    free = [i for i, n in enumerate(signature) if n == -1 and len(signature) == len(shape)]
+    shape = tuple(1 if i in free else n for i, n in enumerate(shape))
     if any(n < 0 for n in shape):
         raise _Wrong(f"is damaged: tensor {name!r} has shape {shape}; copy or convert it again")
     values = None if data is None or t.IsVariable() else _values(name, kind, shape, data)
     quantization = _quantization(name, t.Quantization())
-    return FileTensor(index, name, kind, shape, quantization, values, bool(t.IsVariable()))
+    return FileTensor(
+        index, name, kind, shape, quantization, values, bool(t.IsVariable()), tuple(i for i in free if i)
+    )
 
 
 def _type_names() -> dict[int, str]:

@@ -12,7 +12,7 @@ from fxsim.graph import Graph, Name
 from fxsim.integers import Array
 from fxsim.load.tflite.flatfile import FileModel, FileOp, FileTensor
 from fxsim.load.tflite.remedies import FLOAT_REMEDY, OTHER_TYPES, advice
-from fxsim.load.tflite.symbols import CODES, Codes, Decoded, Fixed, Quant, Real, Symbol
+from fxsim.load.tflite.symbols import CODES, UNSIGNED, Codes, Decoded, Fixed, Quant, Real, Symbol
 from fxsim.trace import Builder, Tensor
 from fxsim.types import TensorType
 
@@ -49,18 +49,23 @@ class Loader:
 
     def _enter(self, t: FileTensor) -> None:
         """An input of the file: codes, or reals that wait for their QUANTIZE."""
+        if t.open:
+            raise ValueError(
+                f"input {t.name!r} has a dynamic shape (axes {list(t.open)} are open); only the batch may be "
+                "open: convert with a fixed input shape"
+            )
         if t.type == "FLOAT32":
             self.symbols[t.index] = Real(t.index)
             reason = "a real-valued input: the host applies the QUANTIZE after it"
             self.builder.names[t.name] = Name(None, reason=reason)
             return
-        if t.type != "INT8":
+        if t.type not in ("INT8", "UINT8"):
             raise NotImplementedError(
                 f"input {t.name!r} {OTHER_TYPES.get(t.type, f'has type {t.type}; give it int8 or float32')}"
             )
         from fxsim.load.tflite.convert import quantized_input
 
-        q = self.quant(t.index, f"input {t.name!r}")
+        q = self.quant(t.index, f"input {t.name!r}", True)
         self.symbols[t.index] = codes = quantized_input(self, t, q)
         if t.name not in self.builder.names:
             self.builder.names[t.name] = Name(codes.tensor.node, q.affine)
@@ -94,7 +99,7 @@ class Loader:
         if isinstance(symbol, Decoded):
             self.builder.names[t.name] = Name(symbol.codes.tensor.node, symbol.affine)
         elif isinstance(symbol, Codes):
-            affine = Affine() if t.quantization is None else self.quant(index, str(t)).affine
+            affine = Affine() if t.quantization is None else self.quant(index, str(t), True).affine
             self.builder.names[t.name] = Name(symbol.tensor.node, affine)
 
     def _output(self, index: int) -> tuple[Tensor, Affine]:
@@ -132,10 +137,11 @@ class Loader:
         """Is there an operand at this position?"""
         return position < len(op.inputs) and op.inputs[position] != -1
 
-    def quant(self, index: int, where: str) -> Quant:
-        """Scale and zero point of an int8 tensor; errors name the tensor."""
+    def quant(self, index: int, where: str, unsigned: bool = False) -> Quant:
+        """Scale and zero point of an int8 (or also uint8) tensor; errors name the tensor."""
         t = self.file.tensors[index]
-        if t.type != "INT8":
+        bounds = UNSIGNED if unsigned and t.type == "UINT8" else CODES
+        if t.type != "INT8" and bounds is CODES:
             raise NotImplementedError(
                 f"{where}: {t} {OTHER_TYPES.get(t.type, f'has type {t.type}, not INT8')}"
             )
@@ -149,16 +155,17 @@ class Loader:
             raise ValueError(
                 f"{where}: scale of {t} must be positive and finite, not {scale}; calibrate it again"
             )
-        if not CODES[0] <= zero <= CODES[1]:
+        if not bounds[0] <= zero <= bounds[1]:
             raise ValueError(
-                f"{where}: zero point of {t} must lie in -128..127, not {zero}; calibrate it again"
+                f"{where}: zero point of {t} must lie in {bounds[0]}..{bounds[1]}, not {zero}; "
+                "calibrate it again"
             )
-        return Quant(scale, zero)
+        return Quant(scale, zero, bounds)
 
-    def operand(self, op: FileOp, position: int) -> tuple[Codes, Quant]:
+    def operand(self, op: FileOp, position: int, unsigned: bool = False) -> tuple[Codes, Quant]:
         """The activation at a position, with scale and zero point; errors for reals and constants."""
         codes = self.codes(op, position)
-        return codes, self.quant(op.inputs[position], str(op))
+        return codes, self.quant(op.inputs[position], str(op), unsigned)
 
     def codes(self, op: FileOp, position: int) -> Codes:
         """The activation at a position, of whatever integer type."""
@@ -177,9 +184,9 @@ class Loader:
             )
         raise NotImplementedError(f"{op} computes in float on {t}; {FLOAT_REMEDY}")
 
-    def result(self, op: FileOp) -> Quant:
+    def result(self, op: FileOp, unsigned: bool = False) -> Quant:
         """Scale and zero point of the operator's first output."""
-        return self.quant(op.outputs[0], str(op))
+        return self.quant(op.outputs[0], str(op), unsigned)
 
     def fixed(self, op: FileOp, position: int, what: str) -> Array:
         """The constant at a position; a ValueError says that it is computed from the input."""
@@ -233,7 +240,7 @@ class Loader:
         if t.index not in self._encoded:
             self.room_of(t)
             shape = t.shape[1:] if len(t.shape) > 1 else t.shape
-            lo, hi = (np.full(shape, v, np.int64) for v in CODES)
+            lo, hi = (np.full(shape, v, np.int64) for v in q.bounds)
             self._encoded[t.index] = (
                 encoder,
                 self.builder.input(t.name, TensorType(shape, 0, lo, hi), encoder),

@@ -7,8 +7,8 @@ FLOAT_REMEDY = (
     "representative_dataset, and target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
 )
 OTHER_TYPES = {
-    "UINT8": "has uint8 codes, the legacy scheme; convert with int8 (TFLITE_BUILTINS_INT8, "
-    "inference_input_type = tf.int8)",
+    "UINT8": "has uint8 codes, the legacy scheme, which may only stand before or behind a QUANTIZE; convert "
+    "with int8 (TFLITE_BUILTINS_INT8)",
     "INT16": "has int16 codes (16x8 quantization); convert with int8 activations (TFLITE_BUILTINS_INT8)",
     "FLOAT16": f"is float16; {FLOAT_REMEDY}",
     "FLOAT32": f"is float32; {FLOAT_REMEDY}",

@@ -12,6 +12,7 @@ from fxsim.integers import Array
 from fxsim.trace import Tensor
 
 CODES = (-128, 127)  # of int8
+UNSIGNED = (0, 255)  # of uint8, at the ends of a model
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,11 @@ Symbol = Codes | Fixed | Real | Decoded
 
 @dataclass(frozen=True)
 class Quant:
-    """real = scale * (code - zero) of one int8 tensor, the scale in float32."""
+    """real = scale * (code - zero) of one tensor, the scale in float32; `bounds` of its codes."""
 
     scale: np.float32
     zero: int
+    bounds: tuple[int, int] = CODES
 
     @property
     def real(self) -> float:
