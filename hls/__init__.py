@@ -5,8 +5,10 @@ from hls.iterate import CompiledUnit, compile_units, unit_source
 from hls.lower import cpp_rules, source
 from hls.machine import CompiledMachine, compile_machines, machine_source
 from hls.project import Project, export
+from hls.solvers import MachineProject, UnitProject
 
 __all__ = [
-    "Compiled", "CompiledMachine", "CompiledUnit", "Project", "compile_graphs", "compile_machines",
-    "compile_units", "cpp_rules", "export", "machine_source", "source", "unit_source",
+    "Compiled", "CompiledMachine", "CompiledUnit", "MachineProject", "Project", "UnitProject",
+    "compile_graphs", "compile_machines", "compile_units", "cpp_rules", "export", "machine_source",
+    "source", "unit_source",
 ]  # fmt: skip

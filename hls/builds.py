@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -21,11 +22,13 @@ def built(folder: Path, project: str) -> Path:
     sources = {
         str(p.relative_to(folder)): p
         for p in [*sorted((folder / "firmware").rglob("*")), folder / f"{project}_bridge.cpp"]
-        if p.suffix in (".h", ".cpp", ".txt")
+        if p.suffix in (".h", ".hpp", ".cpp", ".txt", ".tb")
     }
     stampless = re.sub(r"LIB_STAMP=\w+", "LIB_STAMP=lib", script)
     texts = [t for name, p in sources.items() for t in (name, p.read_text())]
-    with cache.entry("hls4ml", cache.digest(compiler_version(), stampless, *texts)) as draft:
+    # Catapult's script prefers the headers of an installed Catapult.
+    vendor = os.environ.get("MGC_HOME", "") if "MGC_HOME" in script else ""
+    with cache.entry("hls4ml", cache.digest(compiler_version(), stampless, vendor, *texts)) as draft:
         if not draft.ready:
             for name, p in sources.items():
                 (draft.path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -33,10 +36,10 @@ def built(folder: Path, project: str) -> Path:
             # The library reads its weights from the folder it was built in: let that be the final one.
             base = f'BASEDIR="{draft.final}"'
             placed = re.sub(r"^BASEDIR=.*$", lambda _: base, stampless, flags=re.MULTILINE)
-            if placed == stampless:
+            if placed == stampless and "WEIGHTS_DIR" in script:
                 raise RuntimeError(
                     "hls4ml's build_lib.sh sets no BASEDIR; this version of hls4ml is not supported"
                 )
             (draft.path / "build_lib.sh").write_text(placed)
-            run_compiler(["bash", "build_lib.sh"], draft.path)
+            run_compiler(["bash", "-e", "build_lib.sh"], draft.path)
         return draft.publish() / "firmware" / f"{project}-lib.so"

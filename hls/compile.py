@@ -43,11 +43,12 @@ class Compiled:
         return out[0] if len(out) == 1 else tuple(out)
 
 
-def compile_graphs(graphs: Sequence[Graph], optimize: int = 0) -> list[Compiled]:
+def compile_graphs(graphs: Sequence[Graph], optimize: int = 0, types: str = "ap") -> list[Compiled]:
     """One callable per graph, all from one shared library built by g++ -O`optimize`.
 
-    The library is kept in the cache folder under a digest of its sources, headers and compiler, so that a
-    second call is a load. Raises FileNotFoundError without g++, RuntimeError where it refuses the code.
+    `types` are the integers that the functions compute with: "ap" (ap_int) or "ac" (ac_int). The library is
+    kept in the cache folder under a digest of its sources, headers and compiler, so that a second call is a
+    load. Raises FileNotFoundError without g++, RuntimeError where it refuses the code.
     """
     texts, found = [], []
     for k, g in enumerate(graphs):
@@ -55,7 +56,7 @@ def compile_graphs(graphs: Sequence[Graph], optimize: int = 0) -> list[Compiled]
         found.append((tuple(inputs), tuple(outputs)))
         scope = [f"namespace unit_{k} {{", source(g, f"graph_{k}").replace('#include "fx_ops.h"', ""), "}"]
         texts.append("\n".join([*scope, entry(f"run_{k}", f"unit_{k}::graph_{k}", inputs, outputs)]))
-    library = ctypes.CDLL(str(shared_library(translation_units(texts), optimize)))
+    library = ctypes.CDLL(str(shared_library(translation_units(texts), optimize, types)))
     return [
         Compiled(g, *found[k], getattr(library, f"run_{k}"))
         for k, g in enumerate(graphs)
@@ -69,23 +70,29 @@ def translation_units(texts: Sequence[str]) -> list[str]:
     return [head + "\n".join(texts[i : i + step]) for i in range(0, len(texts), step)]
 
 
-def shared_library(units: Sequence[str], optimize: int = 0) -> Path:
+def shared_library(units: Sequence[str], optimize: int = 0, types: str = "ap") -> Path:
     """The shared library of these C++ sources, found in the cache or built there, whole or not at all."""
     flags = [*FLAGS, f"-O{optimize}"]
-    headers = [p.read_text() for p in sorted(INCLUDE.glob("*.h"))]
-    key = cache.digest(compiler_version(), *flags, *headers, *units)
+    key = cache.digest(compiler_version(), *flags, *headers(types).values(), *units)
     with cache.entry("cpp", key) as draft:
         if not draft.ready:
-            _build(units, flags, draft.path)
+            _build(units, flags, draft.path, types)
         return draft.publish() / "graphs.so"
 
 
-def _build(units: Sequence[str], flags: Sequence[str], folder: Path) -> None:
+def headers(types: str) -> dict[str, str]:
+    """{name: text} of the headers that generated code includes, over "ap" or "ac" integers."""
+    return {
+        p.name: p.read_text() for folder in (INCLUDE, INCLUDE / types) for p in sorted(folder.glob("*.h"))
+    }
+
+
+def _build(units: Sequence[str], flags: Sequence[str], folder: Path, types: str) -> None:
     """graphs.so of the sources, in `folder`."""
 
     def build(k: int) -> str:
         (folder / f"u{k}.cpp").write_text(units[k])
-        include = [f"-I{INCLUDE}", f"-isystem{ap_types()}"]
+        include = [f"-I{INCLUDE}", f"-I{INCLUDE / types}", f"-isystem{vendor_types(types)}"]
         run_compiler(["g++", *flags, *include, "-c", f"u{k}.cpp", "-o", f"u{k}.o"], folder)
         return f"u{k}.o"
 
@@ -133,8 +140,8 @@ def compiler_version() -> str:
     return _version(program)
 
 
-def ap_types() -> Path:
-    """The folder of the ap_int and ap_fixed headers, from the hls4ml wheel."""
+def vendor_types(types: str = "ap") -> Path:
+    """The folder of the ap_int and ap_fixed, or of the ac_int and ac_fixed headers, from the hls4ml wheel."""
     import importlib.util
 
     spec = importlib.util.find_spec("hls4ml")
@@ -142,4 +149,5 @@ def ap_types() -> Path:
         raise ImportError(
             "the HLS reading needs hls4ml, whose wheel has the ap_fixed headers; pip install 'fxsim-hdl[hls]'"
         )
-    return Path(spec.submodule_search_locations[0]) / "templates" / "vivado" / "ap_types"
+    templates = Path(spec.submodule_search_locations[0]) / "templates"
+    return templates / {"ap": "vivado/ap_types", "ac": "quartus/ac_types"}[types]

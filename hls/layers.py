@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from hls4ml.backends import get_backend
@@ -10,9 +11,8 @@ from hls4ml.backends.template import FunctionCallTemplate
 from hls4ml.model import layers as hls4ml_layers
 from hls4ml.model.attributes import Attribute
 
-from hls.crossing import Port
+from hls.chains import Body, Layer
 from hls.lower import ports, source
-from hls.plan import Layer
 
 
 class FxsimBlock(hls4ml_layers.Layer):
@@ -34,8 +34,10 @@ class FxsimBlock(hls4ml_layers.Layer):
                 f"layer{{index}}{tail}_t",
                 convert(precision),
             )
-            # hls4ml defines the types it finds among the attributes, where it puts the last output only.
-            self.set_attr(f"output{k}_t", self.get_output_variable(self.outputs[k]).type)
+
+    def get_layer_precision(self) -> dict[str, Any]:
+        """The types to define: hls4ml's own list has that of the last output only."""
+        return {v.type.name: v.type for v in self.variables.values()}
 
 
 class FxsimBlockCall(FunctionCallTemplate):
@@ -64,36 +66,51 @@ def register(backend: str) -> None:
         chosen.register_template(FxsimBlockCall)
 
 
-def header(layer: Layer) -> str:
-    """Text of the header of a custom layer: the function over codes, and its wrapper over hls4ml's types."""
-    assert layer.graph is not None
+def header(layer: Layer, written: Sequence[int], stream: bool) -> str:
+    """Text of the header of a generated layer: the function over codes, and its wrapper over hls4ml's types.
+
+    `written` are the numbers of the outputs that the wrapper writes, in order: a stream may carry one again.
+    """
     name = function_name(layer)
-    inputs, outputs = ports(layer.graph, f"{name}_codes")
-    text = source(layer.graph, f"{name}_codes").replace('"fx_ops.h"', '"fx_types.h"')
+    body = layer.body
+    pipelined = body is None and not stream  # a body has loops of its own
+    if body is None:
+        assert layer.graph is not None
+        codes = f"{name}_codes"
+        body = Body(
+            source(layer.graph, codes), *ports(layer.graph, codes), lambda a: f"{codes}({', '.join(a)})"
+        )
+    text = body.text.replace('"fx_ops.h"', '"fx_types.h"')
     end = text.rindex("\n#endif")
-    return text[:end] + "\n" + wrapper(name, inputs, outputs) + text[end:]
+    return text[:end] + "\n" + wrapper(name, body, written, stream, pipelined) + text[end:]
 
 
-def wrapper(name: str, inputs: list[Port], outputs: list[Port]) -> str:
-    types = [f"class in{k}_T" for k in range(len(inputs))] + [f"class out{k}_T" for k in range(len(outputs))]
-    arguments = [f"const in{k}_T in{k}[{p.size}]" for k, p in enumerate(inputs)]
-    arguments += [f"out{k}_T out{k}[{p.size}]" for k, p in enumerate(outputs)]
-    raw = [(f"in{k}_raw", p) for k, p in enumerate(inputs)] + [
-        (f"out{k}_raw", p) for k, p in enumerate(outputs)
-    ]
+def wrapper(name: str, body: Body, written: Sequence[int], stream: bool, pipelined: bool) -> str:
+    """C++ of the function between arrays or streams of hls4ml's types, around the body's own."""
+    inputs, made = body.inputs, [body.outputs[k] for k in written]
+    types = [f"class in{k}_T" for k in range(len(inputs))] + [f"class out{k}_T" for k in range(len(made))]
+    if stream:
+        arguments = [f"in{k}_T &in{k}" for k in range(len(inputs))]
+        arguments += [f"out{k}_T &out{k}" for k in range(len(made))]
+    else:
+        arguments = [f"const in{k}_T in{k}[{p.size}]" for k, p in enumerate(inputs)]
+        arguments += [f"out{k}_T out{k}[{p.size}]" for k, p in enumerate(made)]
+    raw = [(f"in{k}_raw", p) for k, p in enumerate(inputs)]
+    raw += [(f"out{k}_raw", p) for k, p in enumerate(body.outputs)]
     lines = [
         "namespace nnet {",
         "",
         f"template <{', '.join(types)}>",
         f"void {name}({', '.join(arguments)}) {{",
-        "#pragma HLS PIPELINE II=1",
     ]
+    lines += ["#pragma HLS PIPELINE II=1"] if pipelined else []
     for array, p in raw:
         lines.append(f"    {p.code} {array}[{p.size}];")
         lines.append(f"#pragma HLS ARRAY_PARTITION variable={array} complete")
-    lines += [f"    fx::codes(in{k}, in{k}_raw, {p.size});" for k, p in enumerate(inputs)]
-    lines.append(f"    {name}_codes({', '.join(array for array, _ in raw)});")
-    lines += [f"    fx::values(out{k}_raw, out{k}, {p.size});" for k, p in enumerate(outputs)]
+    read, write = ("pull", "push") if stream else ("codes", "values")
+    lines += [f"    fx::{read}(in{k}, in{k}_raw, {p.size});" for k, p in enumerate(inputs)]
+    lines.append(f"    {body.call([array for array, _ in raw])};")
+    lines += [f"    fx::{write}(out{n}_raw, out{k}, {body.outputs[n].size});" for k, n in enumerate(written)]
     return "\n".join([*lines, "}", "", "} // namespace nnet", ""])
 
 

@@ -28,7 +28,7 @@ def machine_source(machine: Machine, name: str) -> str:
     with an initiation interval of one clock, which resets before the step where `restart` is true. ValueError
     where `name` is no C++ identifier.
     """
-    inputs, outputs, states, new = _ports(machine, name)
+    inputs, outputs, states, new = machine_ports(machine, name)
     step = source(machine.step, f"{name}_step")
     end = step.rindex("\n#endif")
     members = [f"state_{p.name}" for p in states]
@@ -65,7 +65,7 @@ def machine_source(machine: Machine, name: str) -> str:
     return step[:end] + "\n".join(lines) + "\n" + step[end:]
 
 
-def _ports(machine: Machine, name: str) -> tuple[list[Port], list[Port], list[Port], list[Port]]:
+def machine_ports(machine: Machine, name: str) -> tuple[list[Port], list[Port], list[Port], list[Port]]:
     """(inputs, outputs, states, new states) of the class, named as in the function of its step."""
     inputs, outputs = ports(machine.step, f"{name}_step")
     n = machine.states
@@ -128,7 +128,7 @@ def compile_machines(machines: Sequence[Machine], optimize: int = 0) -> list[Com
     found = []
     for k, machine in enumerate(machines):
         name = f"machine_{k}"
-        inputs, outputs, states, _ = (tuple(p) for p in _ports(machine, name))
+        inputs, outputs, states, _ = (tuple(p) for p in machine_ports(machine, name))
         text = machine_source(machine, name).replace('#include "fx_ops.h"', "")
         texts += [f"namespace unit_{k} {{", text, "}", _entry(k, name, inputs, outputs, states)]
         found.append((machine, inputs, outputs, states))

@@ -3,57 +3,41 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
 
 from fxsim import ops
 from fxsim.boundary import Affine, FormatEncoder
-from fxsim.formats import Format, Overflow, Rounding
+from fxsim.formats import Format
 from fxsim.graph import Block, Graph, Input, Name, Node, Value
-from fxsim.integers import Array, IntArray, magnitude_bits
+from fxsim.integers import IntArray
+from hls.chains import WIRES, Chains, Layer, is_constant, require_single
+from hls.layout import channels_last
 from hls.lower.code import RESERVED
-
-DOUBLE_BITS = 53
+from hls.target import DISTRIBUTED, Target
 
 # hls4ml keeps a layer's outputs among its attributes, so that an output may not have an attribute's name ...
 ATTRIBUTES = frozenset(
     """
     name class_name input inputs outputs index trace weight bias weight_data bias_data data_format n_in
-    n_out n_elem activation input_shape target_shape strategy reuse_factor fx_function fx_outputs
+    n_out n_elem activation input_shape target_shape strategy reuse_factor fx_function fx_outputs fx_depth
     include_header function_cpp config_cpp result_t input_t accum_t weight_t bias_t index_t type_name
+    op axis perm pool_op padding model data loaded_weights array stream string
     """.split()  # noqa: SIM905
 )
 # ... and its C++ has variables and types with names of this form.
 NUMBERED = re.compile(r"(w|b|s|z|t|layer|config|input|output|in|out)\d+(_.*)?")
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One hls4ml layer: `kind` is dense, relu, reshape or custom; `formats` are the types of its outputs.
-
-    dense: `weight` (n_in, n_out) and `bias` raw integers with their formats, `accumulator` wide enough to
-    lose nothing. custom: `graph` is the run as a graph of its own, one port per input and output.
-    """
-
-    kind: str
-    name: str
-    inputs: tuple[Node, ...]
-    outputs: tuple[Node, ...]
-    formats: tuple[Format, ...]
-    weight: Array | None = None
-    weight_format: Format | None = None
-    bias: Array | None = None
-    bias_format: Format | None = None
-    accumulator: Format | None = None
-    graph: Graph | None = None
+MOST_CLONES = 7
+"""hls4ml clones a stream at most so often; beyond that a generated layer does."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Layers in an order of execution, the layer of each graph output (its only tensor), every type."""
+    """Layers in an order of execution, the layer of each graph output (its only tensor), every type.
+
+    `settings` are {layer: (strategy, reuse factor)} of the layers that multiply by weights.
+    """
 
     values: tuple[Node, ...]
     nodes: tuple[Input, ...]
@@ -61,54 +45,65 @@ class Plan:
     layers: tuple[Layer, ...]
     ends: tuple[Layer, ...]
     formats: dict[Node, Format]
+    target: Target
+    settings: dict[str, tuple[str, int]]
 
 
 class Planner:
     """Walks the values in order: an exact chain closes the open run; everything else joins it."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.place = graph.index
-        self.readers: dict[Node, list[Value]] = {v: [] for v in graph.values}
-        for v in graph.values:
-            for a in dict.fromkeys(v.args if isinstance(v, Value) else ()):
-                self.readers[a].append(v)  # type: ignore[arg-type]
-        self.formats: dict[Node, Format] = {i: i.type.lane() for i in graph.inputs}
+    def __init__(self, graph: Graph, target: Target | None = None) -> None:
+        self.graph = channels_last(graph)
+        self.target = target or Target()
+        self.place = self.graph.index
+        self.chains = Chains(self.graph, self.target)
+        self.readers, self.formats = self.chains.readers, self.chains.formats
         self.layers: list[Layer] = []
         self.run: list[Value] = []
+        self.runs: dict[Layer, Sequence[Value]] = {}
 
     def plan(self) -> Plan:
         """The layers in an order of execution, uniquely named, one single-output layer per graph output."""
         claimed: set[Node] = set()
         for v in self.graph.values:
-            if not isinstance(v, Value) or v in claimed or is_constant(v):
+            if not isinstance(v, Value) or v in claimed or is_constant(v) or self.chains.aligns(v):
                 continue
-            layer, used = self.dense(v) or self.relu(v) or self.reshape(v) or (None, ())
-            if layer is None:
+            found = self.chains.match(v) or (None if self.run else self.chains.wire(v))
+            if found is None:
                 self.run.append(v)
                 continue
+            layer, used = found
             self.close()
             claimed.update(used)
-            self.add(layer)
+            self.add(replace(layer, name=self.label(used, layer.kind)))
         self.close()
         ends = [
             self.port(o, name) for o, name in zip(self.graph.outputs, self.graph.output_names, strict=True)
         ]
-        labels = [i.name for i in self.graph.inputs] + [layer.name for layer in self.layers]
+        last = [self.layers[k] for k in ends]
+        layers = self.forked(last) if self.target.stream else self.layers
+        labels = [i.name for i in self.graph.inputs] + [layer.name for layer in layers]
         names = unique_names(labels, RESERVED | ATTRIBUTES)
         inputs, names = names[: len(self.graph.inputs)], names[len(self.graph.inputs) :]
-        layers = [replace(layer, name=n) for layer, n in zip(self.layers, names, strict=True)]
-        values, nodes = self.graph.values, self.graph.inputs
-        return Plan(values, nodes, tuple(inputs), tuple(layers), tuple(layers[k] for k in ends), self.formats)
+        named = [replace(layer, name=n) for layer, n in zip(layers, names, strict=True)]
+        sizes = {layer.name: layer.product for layer in named if layer.product is not None}
+        settings = self.target.settings(sizes)
+        for layer in named:
+            if settings.get(layer.name, ("", 0))[0] == DISTRIBUTED:
+                require_single(layer)
+        return Plan(
+            self.graph.values, self.graph.inputs, tuple(inputs), tuple(named),
+            tuple(named[layers.index(e)] for e in last), self.formats, self.target, settings,
+        )  # fmt: skip
 
     def port(self, o: Node, name: str) -> int:
         """The layer whose only tensor is the output o, read by nothing else; a copy where there is none."""
         for k, layer in enumerate(self.layers):
-            if layer.outputs == (o,) and layer.kind != "reshape":
+            if layer.outputs == (o,) and layer.kind not in WIRES:
                 if self.graph.outputs.count(o) == 1 and not self.readers[o]:
                     return k
                 break
-        self.layers.append(custom(self.graph, name, [], (o,), (o,)))
+        self.layers.append(self.custom(name, [], (o,), (o,)))
         return len(self.layers) - 1
 
     def add(self, layer: Layer) -> None:
@@ -125,113 +120,66 @@ class Planner:
             v for v in self.run if v in self.graph.outputs or any(r not in inside for r in self.readers[v])
         ]
         if outputs:
-            self.add(custom(self.graph, self.label(self.run) or "block", self.run, tuple(inputs), outputs))
+            self.add(self.custom(self.label(self.run, "block"), self.run, tuple(inputs), outputs))
         self.run = []
 
-    def next(self, v: Node) -> Value | None:
-        """The only reader of v, unless v is an output as well."""
-        readers = self.readers[v]
-        return readers[0] if len(readers) == 1 and v not in self.graph.outputs else None
+    def forked(self, last: list[Layer]) -> list[Layer]:
+        """The layers of a stream: what hls4ml cannot clone so often passes a generated copy, and an input
+        that nothing reads ends in a generated layer. `last` follows."""
+        read = Counter(x for layer in self.layers for x in layer.inputs)
+        out: list[Layer] = []
+        for producer in (None, *self.layers):
+            made = self.graph.inputs if producer is None else producer.outputs
+            out += [] if producer is None else [producer]
+            if producer is not None and (producer.kind == "custom" or producer.kind in WIRES):
+                continue
+            for tensor in made:
+                if read[tensor] > MOST_CLONES:
+                    name = tensor.name if isinstance(tensor, Input) else producer.name if producer else ""
+                    fork = self.custom(f"{name}_fork", [], (tensor,), (tensor,))
+                    out.append(replace(fork, sizes={"fork": True}))
+        unread = tuple(i for i in self.graph.inputs if not read[i])
+        if unread:
+            k = next((k for k, layer in enumerate(out) if layer.kind == "custom"), None)
+            if k is None:
+                o = self.graph.outputs[0]
+                out.append(self.custom(self.graph.output_names[0], [], (o,), (o,)))
+                last[0], k = out[-1], len(out) - 1
+            old = out[k]
+            inputs, part = subgraph(
+                self.graph, old.name, self.runs.get(old, []), old.inputs + unread, old.outputs
+            )
+            out[k] = replace(old, inputs=inputs, graph=part)
+            last[:] = [out[k] if e is old else e for e in last]
+        return out
 
-    def follow(self, used: list[Value], kind: type[ops.Shift] | type[ops.Cast]) -> Value | None:
-        """The next value of the chain, if it is of this kind."""
-        v = self.next(used[-1])
-        return v if v is not None and isinstance(v.op, kind) else None
+    def custom(
+        self, name: str, run: Sequence[Value], inputs: tuple[Node, ...], outputs: Sequence[Node]
+    ) -> Layer:
+        """The run as a generated layer."""
+        inputs, part = subgraph(self.graph, name, run, inputs, outputs)
+        formats = tuple(self.target.lane(o.type) for o in outputs)
+        layer = Layer("custom", name, inputs, tuple(outputs), formats, graph=part)
+        self.runs[layer] = run
+        return layer
 
-    def shifts(self, used: list[Value]) -> None:
-        while (v := self.follow(used, ops.Shift)) is not None:
-            used.append(v)
+    def label(self, values: Sequence[Value], kind: str) -> str:
+        """The name of the innermost block that begins the run or holds its first value.
 
-    def quantized(self, used: list[Value], source: Format) -> tuple[Value, Format]:
-        """The end of the chain, with a cast that the assignment of a `source` does exactly; its type."""
-        v = self.follow(used, ops.Cast)
-        fmt = None if v is None else assignable(v, source)
-        if v is None or fmt is None:
-            return used[-1], used[-1].type.lane()
-        used.append(v)
-        return v, fmt
-
-    def dense(self, v: Value) -> tuple[Layer, list[Value]] | None:
-        """x @ constant [+ constant] [cast]."""
-        if not isinstance(v.op, ops.MatMul) or is_constant(v.args[0]) or not is_constant(v.args[1]):
-            return None
-        x, w = v.args
-        if x.type.ndim != 1 or w.type.ndim != 2:
-            return None
-        used, bias = [v], None
-        self.shifts(used)
-        after = self.next(used[-1])
-        if after is not None and isinstance(after.op, ops.Add):
-            bias = next((a for a in after.args if is_constant(a)), None)
-            if bias is not None and after.type.shape == v.type.shape:
-                used.append(after)
-                self.shifts(used)
-            else:
-                bias = None
-        total = used[-1]
-        end, fmt = self.quantized(used, total.type.lane())
-        zero = np.zeros(w.type.shape[1], np.int64)
-        b = zero if bias is None else np.broadcast_to(bias.type.lo, zero.shape)
-        weight_format, bias_format = w.type.lane(), Format(1, 1, False) if bias is None else bias.type.lane()
-        if max(magnitude_bits(w.type.lo), magnitude_bits(b)) > DOUBLE_BITS:  # weights cross as doubles
-            return None
-        layer = Layer(
-            "dense", self.label(used) or "dense", (x,), (end,), (fmt,),
-            w.type.lo, weight_format, b, bias_format, total.type.lane(),
-        )  # fmt: skip
-        return layer, used
-
-    def relu(self, v: Value) -> tuple[Layer, list[Value]] | None:
-        """max(x, 0) [cast]."""
-        if not isinstance(v.op, ops.Max):
-            return None
-        x = next((a for a in v.args if not is_constant(a)), None)
-        zeros = [a for a in v.args if is_constant(a) and not np.any(a.type.lo)]
-        if x is None or not zeros or x.type.shape != v.type.shape or not v.type.ndim:
-            return None
-        used = [v]
-        self.shifts(used)
-        end, fmt = self.quantized(used, self.formats.get(x, x.type.lane()))  # an open run writes lanes
-        return Layer("relu", self.label(used) or "relu", (x,), (end,), (fmt,)), used
-
-    def reshape(self, v: Value) -> tuple[Layer, list[Value]] | None:
-        """A Reshape that feeds a layer of hls4ml's own; elsewhere arrays are flat and it joins the run."""
-        if not isinstance(v.op, ops.Reshape) or self.run or v in self.graph.outputs or not v.type.ndim:
-            return None
-        if not any(self.dense(r) or self.relu(r) for r in self.readers[v]):
-            return None
-        fmt = self.formats[v.args[0]]
-        return Layer("reshape", self.label([v]) or "reshape", (v.args[0],), (v,), (fmt,)), [v]
-
-    def label(self, values: Sequence[Value]) -> str:
-        """The name of the innermost block that begins the run or holds its first value."""
-        at = self.place[values[0]]
+        Wires that a block has before its own layer are called after both.
+        """
+        at = min(self.place[v] for v in values)
         around = [b for b in self.graph.blocks if b.start <= at < b.stop]
-        return around[-1].name if around else ""
+        if not around:
+            return kind
+        whole = kind not in WIRES or around[-1].stop - around[-1].start == len(values)
+        return around[-1].name if whole else f"{around[-1].name}_{kind}"
 
 
-def is_constant(v: Node) -> bool:
-    return isinstance(v, Value) and bool(np.all(v.type.is_constant))
-
-
-def assignable(v: Value, source: Format) -> Format | None:
-    """The ap_fixed type whose assignment from `source` is this cast; None where there is no such type."""
-    op: Any = v.op
-    parameters = [np.unique(p) for p in op.parameters(v.type.shape)]
-    if any(p.size != 1 for p in parameters):
-        return None
-    frac, width, signed = (int(p[0]) for p in parameters)
-    exact = op.rounding is not Rounding.RND_CONV_ODD and op.overflow is not Overflow.WRAP_SM and op.n == 0
-    # ap_fixed aborts where rounding drops more bits than the source has.
-    if not exact or width == 0 or source.width < source.frac - frac + 2:
-        return None
-    return Format(width, width - frac, bool(signed), op.rounding, op.overflow)
-
-
-def custom(
+def subgraph(
     graph: Graph, name: str, run: Sequence[Value], inputs: tuple[Node, ...], outputs: Sequence[Node]
-) -> Layer:
-    """The run as a layer with its constants. A run of constants reads the graph's first input, unused."""
+) -> tuple[tuple[Node, ...], Graph]:
+    """The run as a graph with its constants. A run of constants reads the graph's first input, unused."""
     inputs = tuple(a for a in inputs if not is_constant(a)) or graph.inputs[:1]
     ports = {a: Input(a.type, f"x{k}") for k, a in enumerate(inputs)}
     new: dict[Node, Node] = dict(ports)
@@ -262,20 +210,21 @@ def custom(
         tuple(FormatEncoder(p.type.lane()) for p in ports.values()), tuple(Affine() for _ in ends),
         tuple(blocks), names, name,
     )  # fmt: skip
-    return Layer("custom", name, inputs, tuple(outputs), tuple(o.type.lane() for o in outputs), graph=part)
+    return inputs, part
 
 
 def unique_names(wanted: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
-    """The names as C++ identifiers that differ from each other and from `taken`."""
-    used, out = set(taken), []
+    """The names as C++ identifiers that differ from each other and from `taken`, in small letters too:
+    hls4ml finds a layer's types by its name in small letters."""
+    used, out = {t.lower() for t in taken}, []
     for name in wanted:
         base = re.sub(r"\W", "_", name, flags=re.ASCII) or "t"
         base = re.sub("__+", "_", f"t{base}" if base[0].isdigit() or base[0] == "_" else base)
         base = f"x_{base}" if NUMBERED.fullmatch(base) else base
         text, count = base, 1
-        while text in used:
+        while text.lower() in used:
             count += 1
             text = f"{base}_{count}"
-        used.add(text)
+        used.add(text.lower())
         out.append(text)
     return out

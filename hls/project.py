@@ -5,40 +5,36 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from fxsim.emulate.feed import batched
 from fxsim.graph import Graph
 from fxsim.integers import Array
+from fxsim.iterate.unit import Unit
+from fxsim.machine import Machine
 from hls.crossing import call
 from hls.lower.code import RESERVED
 from hls.plan import Plan, Planner
+from hls.simulation import Simulation
+from hls.solvers import MachineProject, UnitProject, machine_plan, unit_plan
+from hls.target import Target
 
 MARKER = "firmware/nnet_utils/fx_types.h"
 """A file that only projects written here have."""
-BACKENDS = ("Vitis", "Vivado")
 
 
 @dataclass(eq=False)
-class Project:
-    """An hls4ml project of a graph: `model` is hls4ml's ModelGraph, `folder` holds what Vitis HLS needs.
-
-    `predict` and `predict_raw` run the C simulation of the whole project, compiled on first use.
+class Project(Simulation):
+    """An hls4ml project of a graph. `predict` and `predict_raw` run the C simulation of the whole project,
+    compiled on first use.
     """
 
     graph: Graph
-    folder: Path
-    backend: str
-    model: Any
-    plan: Plan
-
-    def compile(self) -> None:
-        """Compile the C simulation with g++, or find it in the cache. FileNotFoundError without g++."""
-        self.model._compile()
 
     def predict(self, *x: Any) -> Any:
         """Real values in, real values out, as Graph.run: host encoders, C simulation, output affines."""
@@ -61,59 +57,71 @@ class Project:
         return _result(self._simulate(arrays), single)
 
     def _simulate(self, raw: list[Array]) -> list[Array]:
-        from hls.model import raw_ports
-
-        if self.model._top_function_lib is None:
-            self.compile()
-        function = getattr(self.model._top_function_lib, f"{self.model.config.get_project_name()}_raw")
-        return call(function, self.graph, raw, *raw_ports(self.plan))
-
-    def layers(self) -> list[dict[str, str]]:
-        """Per layer: its name, whether it is hls4ml's own or a generated one, and its types."""
-        own = {"dense": "Dense", "relu": "Activation (relu)", "reshape": "Reshape"}
-        return [
-            {
-                "name": layer.name,
-                "layer": f"hls4ml {own[layer.kind]}" if layer.kind in own else "generated",
-                "inputs": ", ".join(str(self.plan.formats[i]) for i in layer.inputs),
-                "outputs": ", ".join(str(f) for f in layer.formats),
-            }
-            for layer in self.plan.layers
-        ]
-
-    def report(self) -> str:
-        """`layers` as a table."""
-        rows = [("layer", "by", "inputs", "outputs"), *(tuple(row.values()) for row in self.layers())]
-        widths = [max(len(r[k]) for r in rows) for k in range(4)]
-        return "\n".join("  ".join(t.ljust(w) for t, w in zip(r, widths, strict=True)).rstrip() for r in rows)
+        return call(self.function(), self.graph, raw, *self.ports())
 
 
+@overload
+def export(graph: Graph, folder: str | os.PathLike[str], *args: Any, **options: Any) -> Project: ...
+@overload
+def export(graph: Unit, folder: str | os.PathLike[str], *args: Any, **options: Any) -> UnitProject: ...
+@overload
+def export(graph: Machine, folder: str | os.PathLike[str], *args: Any, **options: Any) -> MachineProject: ...
 def export(
-    graph: Graph, folder: str | os.PathLike[str], backend: str = "Vitis", name: str | None = None
-) -> Project:
-    """Write the graph as an hls4ml project into `folder`; nothing is compiled yet.
+    graph: Graph | Unit | Machine,
+    folder: str | os.PathLike[str],
+    backend: str = "Vitis",
+    name: str | None = None,
+    *,
+    io_type: str = "io_parallel",
+    strategy: str | Mapping[str, str] | None = None,
+    reuse_factor: int | Mapping[str, int] = 1,
+    clock_period: float = 5,
+    part: str | None = None,
+) -> Project | UnitProject | MachineProject:
+    """Write a graph, a unit or a machine as an hls4ml project into `folder`; nothing is compiled yet.
 
-    Dense layers, ReLU with its quantizer and reshapes are hls4ml's own, with types that lose nothing; every
-    run of values between them is one generated layer registered by hls4ml's extension API. `name` names the
-    top function (default: the graph's name). The folder is replaced at once, and only if it is new, empty or
-    an earlier export.
+    In a graph, where a chain of values is exactly what a layer of hls4ml's own computes, it becomes that
+    layer, with types that lose nothing; every run of values between them is one generated layer, registered
+    by hls4ml's extension API. A unit of `fxsim.iterate` and a machine are one generated layer each. The
+    folder is replaced at once, and only if it is new, empty or an earlier export.
+
+    backend       Vitis, Vivado, Quartus or Catapult
+    name          the top function (default: the graph's name)
+    io_type       io_parallel (arrays) or io_stream (one pixel or vector at a time)
+    strategy      how layers multiply: Latency, Resource, Resource_unrolled or distributed_arithmetic, as the
+                  back end has it; or {layer: strategy}, with "*" for the others
+    reuse_factor  products that a multiplier does, one that hls4ml accepts for the layer; or {layer: factor}
+    clock_period  nanoseconds
+    part          the vendor's name of the device (default: hls4ml's)
 
     Raises FileExistsError for a folder of other content, NotADirectoryError or PermissionError where it
-    cannot be made, ValueError for an unknown backend or a graph without inputs, ImportError where hls4ml is
-    missing, RuntimeError where it changed a type that was asked for.
+    cannot be made, ValueError for an unknown backend, io_type, strategy, layer or reuse factor, for weights
+    that distributed arithmetic would round, or a graph without inputs, ImportError where hls4ml is missing,
+    RuntimeError where it changed a type that was asked for.
     """
-    if backend not in BACKENDS:
-        raise ValueError(f"backend must be one of {BACKENDS}, not {backend!r}")
-    if not graph.inputs or any(n.type.size == 0 for n in (*graph.inputs, *graph.outputs)):
-        raise ValueError("an hls4ml project needs at least one input, and no empty inputs or outputs")
+    aim = Target(backend, io_type, strategy, reuse_factor, clock_period, part)
     target = Path(folder).absolute()
+    if not isinstance(graph, (Graph, Unit, Machine)):
+        raise TypeError(f"graph must be a Graph, a Unit or a Machine, not {type(graph).__name__}")
+    if isinstance(graph, Graph) and (
+        not graph.inputs or any(n.type.size == 0 for n in (*graph.inputs, *graph.outputs))
+    ):
+        raise ValueError("an hls4ml project needs at least one input, and no empty inputs or outputs")
     _check_target(target)
-    plan = Planner(graph).plan()
     model_graph = _hls4ml()
-    project = project_name(name or graph.name, plan)
-    model = model_graph(plan, backend, project, target)
-    _write(model, target)
-    return Project(graph, target, backend, model, plan)
+    if isinstance(graph, Graph):
+        plan, wanted = Planner(graph, aim).plan(), graph.name
+    elif isinstance(graph, Unit):
+        plan, wanted = unit_plan(graph, aim), graph.name
+    else:
+        plan, wanted = machine_plan(graph, aim), graph.step.name
+    model = model_graph(plan, project_name(name or wanted, plan), target)
+    _write(model, target, os.fspath(folder))
+    if isinstance(graph, Graph):
+        return Project(target, backend, model, plan, graph)
+    if isinstance(graph, Unit):
+        return UnitProject(target, backend, model, plan, graph)
+    return MachineProject(target, backend, model, plan, graph)
 
 
 def _hls4ml() -> Any:
@@ -159,8 +167,11 @@ def _check_target(target: Path) -> None:
         raise PermissionError(f"output folder {target} cannot be made: {target.parent} is not writable")
 
 
-def _write(model: Any, target: Path) -> None:
-    """Write beside the target, then take its place: an interrupted export leaves the old project, or none."""
+def _write(model: Any, target: Path, given: str) -> None:
+    """Write beside the target, then take its place: an interrupted export leaves the old project, or none.
+
+    The settings name the folder as it was given, so that the bytes do not depend on the machine.
+    """
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as work:
         draft = Path(work) / "project"
         model.config.config["OutputDir"] = str(draft)
@@ -168,8 +179,7 @@ def _write(model: Any, target: Path) -> None:
             model.write()
         finally:
             model.config.config["OutputDir"] = str(target)
-        settings = draft / "hls4ml_config.yml"
-        settings.write_text(settings.read_text().replace(str(draft), str(target)))
+        _place(draft / "hls4ml_config.yml", given)
         old = Path(work) / "old"
         try:
             if target.exists():
@@ -179,6 +189,14 @@ def _write(model: Any, target: Path) -> None:
             if old.exists() and not target.exists():
                 os.rename(old, target)
             raise
+
+
+def _place(settings: Path, folder: str) -> None:
+    """OutputDir in hls4ml's settings, in whatever form YAML needs for it."""
+    import yaml
+
+    text = re.sub(r"^OutputDir: .*\n(?: .*\n)*", "", settings.read_text(), flags=re.MULTILINE)
+    settings.write_text(text + yaml.safe_dump({"OutputDir": folder}, width=4096, allow_unicode=True))
 
 
 def _result(out: list[Array], single: bool) -> Any:

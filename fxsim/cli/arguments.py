@@ -58,6 +58,12 @@ def frequency(text: str) -> float:
     return _real(text, "a positive number of MHz")
 
 
+def nanoseconds(text: str) -> float:
+    """Of a clock's period; a whole number stays one in what is written with it."""
+    value = _real(text, "a positive number of nanoseconds")
+    return int(value) if value == int(value) else value
+
+
 def _real(text: str, what: str) -> float:
     try:
         value = float(text)

@@ -1,7 +1,8 @@
-// Codes in and out of ap_int on the host: one int64 a code, or 32-bit limbs (two's complement, low limb first).
+// Codes in and out on the host: one int64 a code, or 32-bit limbs (two's complement, low limb first).
 #ifndef FX_CROSSING_H_
 #define FX_CROSSING_H_
 
+#include "fx_integers.h"
 #include <cstdint>
 
 namespace fx {
@@ -11,14 +12,14 @@ template <int LIMBS> struct crossing {
         const uint32_t *limb = static_cast<const uint32_t *>(from) + at * LIMBS;
         ap_int<LIMBS * 32> whole = 0;
         for (int i = 0; i < LIMBS; i++)
-            whole.range(32 * i + 31, 32 * i) = ap_uint<32>(limb[i]);
+            put_limb(whole, i, limb[i]);
         x = whole;
     }
     template <class T> static void store(const T &x, void *to, long at) {
         uint32_t *limb = static_cast<uint32_t *>(to) + at * LIMBS;
         ap_int<LIMBS * 32> whole = x;
         for (int i = 0; i < LIMBS; i++)
-            limb[i] = ap_uint<32>(whole.range(32 * i + 31, 32 * i)).to_uint();
+            limb[i] = limb_of(whole, i);
     }
 };
 

@@ -47,10 +47,12 @@ class Code:
         )
 
     def literal(self, value: int) -> str:
-        """A constant of this type; beyond 62 bits by its decimal digits, which C++ integers cannot carry."""
+        """A constant of this type; beyond 62 bits by 32-bit limbs, as C++ has no wider integers."""
         if abs(value) < 1 << 31:
             return f"{self}({value})"
-        return f"{self}({value}LL)" if abs(value) < 1 << 62 else f'{self}("{value}", 10)'
+        if abs(value) < 1 << 62:
+            return f"{self}({value}LL)"
+        return f"fx::join<{self}>({self.literal(value >> 32)}, {value & 0xFFFFFFFF}u)"
 
 
 def signed_for(*codes: Code, spare: int = 0) -> Code:
@@ -155,20 +157,21 @@ class Function:
             used = flat[np.unique(at)]
             if used.size and np.all(used == used[0]):
                 return e.code.literal(int(used[0]))
-            array = self.table(str(e.code), flat, "c")
+            array = self.table(e.code, flat, "c")
         else:
             array = e.array
         return f"{array}[{self.index(at, variables)}]"
 
-    def table(self, code: str, values: Array, prefix: str) -> str:
+    def table(self, code: Code | str, values: Array, prefix: str) -> str:
         """The name of a static array with these integers."""
-        key = (code, array_digest(values))
+        key = (str(code), array_digest(values))
         if key not in self.tables:
             name = self.tables[key] = self.name(f"{prefix}{len(self.tables)}")
             texts = [str(int(v)) if abs(int(v)) < 1 << 31 else "" for v in values]
             for i, v in enumerate(values):
                 if not texts[i]:
-                    texts[i] = f"{int(v)}LL" if abs(int(v)) < 1 << 62 else f'{code}("{int(v)}", 10)'
+                    wide = abs(int(v)) >= 1 << 62 and isinstance(code, Code)
+                    texts[i] = code.literal(int(v)) if wide else f"{int(v)}LL"
             self.constants.append(f"static const {code} {name}[{len(values)}] = {{")
             self.constants.extend(_filled(texts))
             self.constants.append("};")

@@ -221,7 +221,7 @@ def _table(f: Function, v: Value, a: Elements) -> Elements:
     lo, hi = v.args[0].type.bounds
     rows = op.entries.array.reshape(-1, op.entries.shape[-1])[:, lo - op.base : hi - op.base + 1]
     entries = Code.holding(int(rows.min()), int(rows.max()))
-    table = f.table(str(entries), rows.reshape(-1), "table")
+    table = f.table(entries, rows.reshape(-1), "table")
     row = f.index((channels(v, op.axis) * rows.shape[1]).reshape(-1), "i")
     head = "" if row == "0" else f"{row} + "
     offset = "" if lo == 0 else f" - {Code.holding(lo, lo).literal(lo)}"
@@ -246,7 +246,7 @@ def _threshold(f: Function, v: Value, a: Elements) -> Elements:
         object,
     )
     code = Code.holding(levels.min(), levels.max())
-    table = f.table(str(code), levels.reshape(-1), "levels")
+    table = f.table(code, levels.reshape(-1), "levels")
     rows, n = channels(v, op.axis).reshape(-1), levels.shape[1]
     row = f.index(rows * n, "i")
     level = f"{table}[k]" if row == "0" else f"{table}[{row} + k]"

@@ -228,7 +228,7 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot be made"):
         hls.export(graph, tmp_path / "file" / "p")
     with pytest.raises(ValueError, match="backend must be one of"):
-        hls.export(graph, tmp_path / "p", backend="Quartus")
+        hls.export(graph, tmp_path / "p", backend="oneAPI")
     with pytest.raises(ValueError, match="no empty inputs"):
         hls.export(trace(lambda x: x[:0], Format(3, 3), shape=(2,)), tmp_path / "p")
     with pytest.raises(ValueError, match="identifier"):
@@ -259,14 +259,16 @@ def test_missing_tools_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_type_that_hls4ml_changed_is_an_error(tmp_path: Path) -> None:
-    from hls.model import model_graph, tensor_names, verify
+    from hls.model import model_graph
     from hls.plan import Planner
+    from hls.verify import verify
+    from hls.wiring import wires
 
     plan = Planner(trace(mlp, Format(5, 1, False), shape=(3, 4))).plan()
-    model = model_graph(plan, "Vitis", "check", tmp_path / "p")
+    model = model_graph(plan, "check", tmp_path / "p")
     model.graph["fc1"].types["accum_t"].precision.width -= 1
     with pytest.raises(RuntimeError, match="changed the accum type of layer fc1"):
-        verify(model, plan, tensor_names(plan))
+        verify(model, plan, wires(plan))
 
 
 def random_network(rng: np.random.Generator, x: Tensor) -> list[Tensor]:
@@ -300,7 +302,7 @@ def test_random_networks(tmp_path: Path, rng: np.random.Generator) -> None:
 
     graph = trace(networks, Format(5, 2), Format(4, 4, False), shape=[(2, 2), (3,)])
     project = check(graph, tmp_path / "p", rng)
-    assert {r["layer"] for r in project.layers()} == {
+    assert {r["layer"] for r in project.layers()} >= {
         "hls4ml Dense",
         "hls4ml Activation (relu)",
         "hls4ml Reshape",

@@ -224,10 +224,11 @@ GROUPS = {
 }
 
 
+@pytest.mark.parametrize("types", ["ap", "ac"])
 @pytest.mark.parametrize("group", GROUPS)
-def test_compiled_cpp_equals_numpy(group: str) -> None:
+def test_compiled_cpp_equals_numpy(group: str, types: str) -> None:
     cases = list(GROUPS[group]())
-    compiled = hls.compile_graphs([g for _, g, _ in cases])
+    compiled = hls.compile_graphs([g for _, g, _ in cases], types=types)
     wrong = []
     for (name, g, x), f in zip(cases, compiled, strict=True):
         expected, got = g.run_raw(*x), f(*x)
