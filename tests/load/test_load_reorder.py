@@ -245,9 +245,9 @@ ERRORS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
         "resizes the batch axis",
     ),
     "ratio": (
-        one("Resize", "r r k", keep_aspect_ratio_policy="not_larger"),
+        one("Resize", "r r k", keep_aspect_ratio_policy="keep"),
         {"r": floats(), "k": ints(1, 4, 9, 8)},
-        "keeps an aspect ratio; give the sizes",
+        "has keep_aspect_ratio_policy 'keep'; use one of stretch",
     ),
 }
 

@@ -91,12 +91,10 @@ def cropped(
         if len(wanted) != n or any(v < 1 for v in wanted):
             raise loader.error(node, f"has output_shape {tuple(wanted)}", f"give {n} positive sizes")
         total = [f + e - v for f, e, v in zip(full, extra, wanted, strict=True)]
-        if min(total) < 0:
-            raise loader.error(
-                node, f"has output_shape {tuple(wanted)}, beyond its full result", "give output_padding"
-            )
-        less, more = [t // 2 for t in total], [t - t // 2 for t in total]
-        before, after = (less, more) if auto == "SAME_UPPER" else (more, less)
+        # A shape beyond the full result is filled up with zeros at the end.
+        half = [t // 2 if auto == "SAME_UPPER" else t - t // 2 for t in total]
+        before = [h if t > 0 else 0 for h, t in zip(half, total, strict=True)]
+        after = [t - b for t, b in zip(total, before, strict=True)]
     elif auto == "VALID":
         before, after = [0] * n, [0] * n
     else:

@@ -54,6 +54,8 @@ def gemm(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 def weights(loader: Loader, node: FileNode, symbol: Symbol | None) -> tuple[Array, Array]:
     """(integer codes (K, N), exact scales of the same shape) of the second operand."""
     codes, scale = coded(loader, node, symbol, "weight matrix as second operand")
+    if codes.ndim > 2 and set(codes.shape[:-2]) == {1}:
+        codes, scale = codes.reshape(codes.shape[-2:]), scale.reshape(codes.shape[-2:])
     if codes.ndim != 2:
         raise loader.error(node, f"has weights of shape {codes.shape}", "use a matrix (inputs, outputs)")
     return codes, scale

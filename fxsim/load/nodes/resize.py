@@ -20,6 +20,7 @@ from fxsim.load.nodes.wiring import folded
 HALF = Fraction(1, 2)
 COORDINATES = ("asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners")
 NEAREST = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+POLICIES = ("stretch", "not_larger", "not_smaller")
 SNAP = Fraction(1, 1 << 20)  # a float32 scale this close to out / in means it
 
 
@@ -95,11 +96,17 @@ def targets(
                 return sizes, scales
     elif values[1] is not None and values[1].size:
         wanted = static(values[1])
-        if str(node.get("keep_aspect_ratio_policy", "stretch")) != "stretch":
-            raise loader.error(node, "keeps an aspect ratio", "give the sizes that come out, with stretch")
         if len(wanted) == len(axes) and min(wanted) > 0:
-            for a, n in zip(axes, wanted, strict=True):
-                sizes[a], scales[a] = n, Fraction(n, old[a])
+            own = [Fraction(n, old[a]) for a, n in zip(axes, wanted, strict=True)]
+            policy = str(node.get("keep_aspect_ratio_policy", "stretch"))
+            if policy not in POLICIES:
+                raise loader.error(
+                    node, f"has keep_aspect_ratio_policy {policy!r}", f"use one of {', '.join(POLICIES)}"
+                )
+            if policy != "stretch":
+                own = [min(own) if policy == "not_larger" else max(own)] * len(own)
+            for a, f in zip(axes, own, strict=True):
+                sizes[a], scales[a] = int(f * old[a] + HALF), f
             return sizes, scales
     raise loader.error(
         node, f"has no scales or sizes for a tensor {old}", f"give {len(axes)} positive numbers, as constants"

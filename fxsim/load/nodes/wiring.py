@@ -59,7 +59,8 @@ def flatten(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     if isinstance(x, Constant):
         return folded(loader, node, x)
     full = (loader.batch, *x.shape)
-    axis = node.get("axis", 1) % (len(full) + 1)
+    axis = node.get("axis", 1)
+    axis = axis + len(full) if axis < 0 else axis
     return reshaped(loader, node, x, (int(np.prod(full[:axis])), int(np.prod(full[axis:]))))
 
 
