@@ -6,6 +6,7 @@ from __future__ import annotations
 import builtins
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,35 @@ def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
 @case("a quantizer whose scale is missing")
 def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
     fxsim.load(onnx_model(tmp / "m.onnx", [quant(["x", "x", "z", "b"], "y")], [1, 4], {"z": 0.0, "b": 4.0}))
+
+
+def tflite(path: Path, op: str, dtype: Any) -> Path:
+    """A file of one operator, written by the helper of the TFLite tests."""
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "load_tflite"))
+    from tflite_writer import Writer
+
+    w = Writer()
+    x, y = (w.tensor(name, (1, 4), 0.1, 0, dtype) for name in ("x", "y"))
+    w.op(op, [x], [y])
+    w.ends([x], [y])
+    return w.save(path)
+
+
+@case("a damaged TFLite file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    path = tflite(tmp / "m.tflite", "RELU", np.int8)
+    path.write_bytes(path.read_bytes()[:200])
+    fxsim.load(path)
+
+
+@case("a TFLite model in float")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.load(tflite(tmp / "m.tflite", "RELU", np.float32))
+
+
+@case("a TFLite operator that is not read")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.load(tflite(tmp / "m.tflite", "LOG_SOFTMAX", np.int8))
 
 
 @case("a format of width 0")
