@@ -13,7 +13,8 @@ def names(program: Any) -> dict[Any, str]:
     """{fx node: unique name} of an ExportedProgram's inputs and calls.
 
     The last node of a module's call has the module's path ("features.0.act"; "act@1" the second time that it
-    is called), an input its own name, any other node the path and its own name ("features.0.conv2d").
+    is called), an input its own name, any other node the path and its op ("features.0.conv2d"), outside of
+    all modules its own name.
     """
     user = set(program.graph_signature.user_inputs)
     calls = [n for n in program.graph.nodes if n.op == "call_function"]
@@ -24,7 +25,7 @@ def names(program: Any) -> dict[Any, str]:
         for depth in range(1, len(s) + 1):
             last[s[:depth]] = n
     results = {n: s[-1] for n, s in stacks.items() if s and last[s] is n}
-    rest = {n: f"{s[-1]}.{n.name}" if s else n.name for n, s in stacks.items() if n not in results}
+    rest = {n: f"{s[-1]}.{short(n)}" if s else n.name for n, s in stacks.items() if n not in results}
     out: dict[Any, str] = {}
     used: set[str] = set()
     # Paths of modules come first: they are what a user looks for.
@@ -36,6 +37,12 @@ def names(program: Any) -> dict[Any, str]:
         used.add(unique)
         out[n] = unique
     return out
+
+
+def short(node: Any) -> str:
+    """The op of a node without namespace and overload."""
+    schema = getattr(node.target, "_schema", None)
+    return schema.name.partition("::")[2].strip("_") if schema is not None else str(node.name)
 
 
 def stack(node: Any) -> tuple[str, ...]:
