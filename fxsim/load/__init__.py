@@ -59,6 +59,8 @@ def load(
             f"path must end in .onnx (QONNX, QDQ), .keras (HGQ2), .tflite or .fxs (a saved graph), not "
             f"{path.name!r}"
         )
+    if path.is_dir():
+        raise IsADirectoryError(f"path must be a file, not a folder: {path}")
     if not path.is_file():
         raise FileNotFoundError(f"no model file at {path}")
     return READERS[suffix](path, input, rescale)

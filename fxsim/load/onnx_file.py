@@ -71,8 +71,8 @@ def read(path: Path) -> Model:
     constants = {t.name: _constant(t, path, onnx, f"initializer {t.name!r}") for t in graph.initializer}
     nodes = []
     for n in graph.node:
-        check_schema(n, opset, onnx)
         nodes.append(_node(n, path, onnx))
+        check_schema(n, opset, onnx)
     outputs = tuple(v.name for v in graph.output)
     check_order(path, nodes, {*constants, *(i.name for i in inputs)}, outputs)
     opsets = {o.domain: int(o.version) for o in proto.opset_import}
@@ -106,7 +106,8 @@ def _constant(tensor: Any, path: Path, onnx: Any, what: str) -> Array:
             bits = BITS.get(kind) or 8 * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
             tensor.raw_data = external_bytes(tensor, path, (prod(tensor.dims) * bits + 7) // 8)
             tensor.data_location = onnx.TensorProto.DEFAULT
-        return np.asarray(onnx.numpy_helper.to_array(tensor))
+        array = np.asarray(onnx.numpy_helper.to_array(tensor))
+        return array.astype(np.float32) if kind == "BFLOAT16" else array  # exact, and a type of NumPy's own
     except Exception as e:  # sizes that do not fit: whatever the package finds
         if str(e).startswith("initializer"):
             raise
