@@ -46,7 +46,7 @@ def quantizers(layer: Any) -> Iterator[Any]:
             yield inner
 
 
-def randomized(model: Any, rng: Rng, low: int = -1, bits: int = 6) -> Any:
+def randomized(model: Any, rng: Rng, low: int = 0, bits: int = 7) -> Any:
     """The model with drawn weights and, for every element, drawn k, i and f (zero widths among them)."""
     for v in model.weights:
         if v.dtype == "float32" and v.name in ("kernel", "bias", "bn_gamma", "bn_beta", "gamma", "beta"):
@@ -57,9 +57,11 @@ def randomized(model: Any, rng: Rng, low: int = -1, bits: int = 6) -> Any:
             v.assign(rng.normal(0, 0.3, v.shape).astype(np.float32))
     for q in quantizers(model):
         i = rng.integers(low, 3, q._i.shape)
-        width = rng.integers(0, bits + 1, q._i.shape)
+        width = rng.integers(2, bits + 1, q._i.shape) * (rng.random(q._i.shape) < 0.9)
+        if width.size == 1:  # one format for a whole tensor, which should not be of no bits
+            width = width * 0 + rng.integers(4, bits + 1)
         q._i.assign(i.astype(np.float32))
-        q._k.assign(rng.integers(0, 2, q._k.shape).astype(np.uint8))
+        q._k.assign((rng.random(q._k.shape) < 0.8).astype(np.uint8))
         if hasattr(q, "_f"):
             q._f.assign((width - i).astype(np.float32))
         else:
@@ -165,7 +167,7 @@ def functions(rng: Rng) -> Any:
         m = QMultiHeadAttention(2, 3, fuse="qkv", name="attend")(s)
         n = QMultiHeadAttention(2, 2, value_dim=3, output_shape=5, use_bias=False, name="attend2")(m, u)
         model = keras.Model(x, [s, u, m, n], name="functions")
-        return randomized(model, rng, low=0)
+        return randomized(model, rng)
 
 
 def norms(rng: Rng) -> Any:
