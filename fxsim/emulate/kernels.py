@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fxsim import ops
-from fxsim.emulate import axes, dense, lookups, lossy
+from fxsim.emulate import axes, dense, lookups, lossy, terms
 from fxsim.emulate import carriers as c
 from fxsim.emulate.elementwise import compare, elementwise, repoint, select
 from fxsim.emulate.plan import Call
@@ -25,8 +25,11 @@ def planned(p: Planner, v: Value) -> None:
 
 
 def fuse(p: Planner) -> None:
-    """Defer what its only reader computes along: a product before its bias, a clamp before its cast."""
+    """Defer what its only reader computes along: a product before its bias, a clamp before its cast, terms
+    before their sum."""
     for v in reversed(p.values):
+        if isinstance(v, Value):
+            terms.defer(p, v)
         if (
             isinstance(v, Value)
             and v not in p.constants
@@ -71,7 +74,7 @@ RULES: dict[type[Any], Rule] = {
     ops.Shift: repoint,
     ops.Scale: repoint,
     ops.MatMul: dense.matmul,
-    ops.Sum: axes.total,
+    ops.Sum: lambda p, v: terms.total(p, v) or axes.total(p, v),
     ops.ReduceMin: axes.reduce(np.minimum),
     ops.ReduceMax: axes.reduce(np.maximum),
     ops.ArgMax: axes.argmax,
