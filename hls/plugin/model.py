@@ -166,7 +166,7 @@ def _run(graph: Graph, raw: list[np.ndarray]) -> list[np.ndarray]:
 
 def _shaped(model: ModelGraph, codes: list[np.ndarray], graph: Graph, samples: int, dtype: Any) -> Any:
     y = [
-        to_real(c.reshape(samples, -1), node.type.frac, dtype)
+        to_real(c.reshape(samples, node.type.size), node.type.frac, dtype)
         for c, node in zip(codes, graph.outputs, strict=True)
     ]
     if samples == 1:

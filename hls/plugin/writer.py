@@ -21,7 +21,7 @@ class FxsimWriter(Writer):
     """OutputDir gets
 
     verilog/           NAME.v, NAME.layout.json, README.md on ports, stimulus and expected vectors
-    bench/             test_NAME.py and Makefile: cocotb, by `make` in that folder
+    bench/             test_NAME.py in cocotb, and run.py, which runs it in Verilator
     NAME.fxs           the graph, for `fxsim.load` and the command line
     hls4ml_config.yml  the configuration, as `convert_from_config` reads it
     report.json        adders, depth, latency and registers; `build` adds LUTs and clock frequency
@@ -84,6 +84,9 @@ def configuration(config: dict[str, Any], folder: Path) -> str:
     import yaml
 
     plain = _plain({k: v for k, v in config.items() if k not in ("KerasModel", "OnnxModel", "PytorchModel")})
+    shape = config.get("InputShape")  # hls4ml takes one shape as a tuple, which YAML does not have
+    if isinstance(shape, tuple) and all(n is None or isinstance(n, int) for n in shape):
+        plain["InputShape"] = [_plain(shape)]
     lines = [yaml.safe_dump(plain, sort_keys=False)]
     if (keras := config.get("KerasModel")) is not None:
         path = folder / "keras_model.keras"
