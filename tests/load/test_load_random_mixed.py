@@ -129,8 +129,20 @@ def tanh_of_sums(net: Mixed, x: str) -> str:
 
 
 STEPS: tuple[Callable[[Mixed, str], str], ...] = (
-    conv, transposed, resized, blocks, halves, mirrored, gate, residual, spread, silu, swish, bent, tanh_of_sums,
-)  # fmt: skip
+    conv,
+    transposed,
+    resized,
+    blocks,
+    halves,
+    mirrored,
+    gate,
+    residual,
+    spread,
+    silu,
+    swish,
+    bent,
+    tanh_of_sums,
+)
 
 
 def network(folder: Path, seed: int, dyadic: bool) -> Path:

@@ -33,7 +33,9 @@ def true(row: list[int], scale: float) -> list[Fraction]:
 
 
 def bound(graph: Graph) -> Fraction:
-    return next(b for b in graph.blocks if b.kind == "softmax_quotient").params["max_error"]
+    """The block's, in LSB of 2**-16, as a real number."""
+    block = next(b for b in graph.blocks if b.kind == "softmax_quotient")
+    return Fraction(block.params["max_error"]) / (1 << 16)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 17])

@@ -151,8 +151,11 @@ def top_k(loader: Loader, node: FileNode, operands: list[Any]) -> tuple[Symbol, 
             if step < k - 1:
                 t = select(places == index, below, t)
         y, i = (joined(parts, axis) for parts in (values, indices))
-        outputs += [y if largest else -y, i]
-    return Activation(outputs[0], x.lines, x.axis), Activation(outputs[1])
+        y = y if largest else -y
+        read = {v for n in loader.model.nodes for v in n.inputs} | set(loader.model.outputs)
+        both = zip((y, i), (*node.outputs, "")[:2], strict=True)
+        outputs += [t for t, name in both if name in read]  # a block is kept if all its outputs are
+    return Activation(y, x.lines, x.axis), Activation(i)
 
 
 def joined(parts: list[Tensor], axis: int) -> Tensor:

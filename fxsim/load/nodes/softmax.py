@@ -83,9 +83,9 @@ def quotient(loader: Loader, node: FileNode, x: Activation, axis: int) -> Activa
         e_k = round(e**(-s z_k) * 2**F)                     a table up to the first 0; F = 18 + log2(K + 1)
         p_k = floor((2 * 2**16 * e_k + S) / (2 S))          S the sum of the e_k, >= 2**F
 
-    Every e_k is off by at most 2**-(F+1), so that e_k / S is off by (K + 1) 2**-(F+1) < 2**-19 (the proof is
-    at fxsim.layers.softmax.Softmax.bound); the rounding adds 2**-17. Their sum is the param `max_error`, of
-    the real p_k. ValueError where the table would have more than 2**14 entries.
+    Every e_k is off by at most 2**-(F+1), so that e_k / S is off by (K + 1) 2**-(F+1) < 2**-18 (the proof is
+    at fxsim.layers.softmax.Softmax.bound); the rounding adds 2**-17. Their sum is the param `max_error`, in
+    LSB of p_k, which are 2**-16. ValueError where the table would have more than 2**14 entries.
     """
     size = x.shape[axis]
     out, frac = OUT_FRAC, OUT_FRAC + 2 + size.bit_length()
@@ -102,7 +102,7 @@ def quotient(loader: Loader, node: FileNode, x: Activation, axis: int) -> Activa
         if low != high:
             raise loader.error(node, "has an exponential at a tie", "change its scale")
         entries.append(low)
-    error = Fraction(size + 1, 1 << (frac + 1)) + Fraction(1, 1 << (out + 1))
+    error = Fraction((size + 1) << out, 1 << (frac + 1)) + Fraction(1, 2)
     params = {
         "size": size,
         "axis": axis,
