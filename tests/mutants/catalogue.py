@@ -19,6 +19,12 @@ SINGLE = ("tests/iterate/test_single.py",)
 THEOREMS = ("tests/iterate/test_certify.py",)
 RING = ("tests/iterate/test_rtl_ring.py",)
 PLANNED = ("tests/emulate/test_planned.py",)
+TFLITE = (
+    "tests/load_tflite/test_tflite_certificates.py",
+    "tests/load_tflite/test_tflite_elementwise.py",
+    "tests/load_tflite/test_tflite_pools_and_wiring.py",
+    "tests/load_tflite/test_tflite_products.py",
+)
 
 
 @dataclass(frozen=True)
@@ -227,5 +233,26 @@ MUTANTS = (
         "mark_of_another_slot", "rtl/ring.py",
         "moved = w.join(w.constant(0, 1), w.cut(stop, 0, last))", "moved = stop",
         RING, "a problem that was not cancelled is aborted",
+    ),
+    Mutant(
+        "tflite_shift_ties_up", "fxsim/load/tflite/gemmlowp.py",
+        "-((half - a) >> bits)", "(a + half) >> bits",
+        TFLITE, "the second rounding of a multiplier sends negative ties up",
+    ),
+    Mutant(
+        "tflite_padding_is_code_0", "fxsim/load/tflite/products.py",
+        "window = windows(loader, op, x, w.shape[1:3], q.zero)\n    kernel",
+        "window = windows(loader, op, x, w.shape[1:3], 0)\n    kernel",
+        TFLITE, "SAME padding is the code 0, not the real 0",
+    ),
+    Mutant(
+        "tflite_average_ties_to_zero", "fxsim/load/tflite/rounding.py",
+        "self.count // 2) // self.count", "(self.count - 1) // 2) // self.count",
+        TFLITE, "an average of an even number rounds ties toward zero",
+    ),
+    Mutant(
+        "tflite_two_newton_steps", "fxsim/load/tflite/softmax.py",
+        "for _ in range(3):", "for _ in range(2):",
+        TFLITE, "softmax's reciprocal is a few ulp off",
     ),
 )  # fmt: skip
