@@ -12,10 +12,10 @@ from brevitas.quant import Int8ActPerTensorFloat, Int8WeightPerChannelFloat, Int
 from torch import nn
 
 import fxsim
+from fxsim.compare.check import near_tie
 from fxsim.compare.torch import run
+from fxsim.emulate import evaluate
 from fxsim.graph import Graph
-
-POW2 = {"scaling": RestrictValueType.POWER_OF_TWO}
 
 
 def scales(power: bool, prefix: str = "") -> dict[str, Any]:
@@ -46,13 +46,27 @@ def samples(n: int, *shape: int, seed: int = 1) -> np.ndarray:
 def agree(module: nn.Module, x: np.ndarray, at_least: int = 1, **options: Any) -> Graph:
     """Load with one sample as example; every quantizer's codes must be torch's on all of x. The graph."""
     graph = fxsim.load(module, example=x[:1], **options)
-    theirs, own = run(module, graph, x), graph.codes(x)
+    theirs = run(module, graph, x)
     assert len(theirs) >= at_least, sorted(graph.names)
-    for name, codes in theirs.items():
-        assert codes.shape == own[name].shape, name
-        wrong = np.argwhere(codes != own[name])
-        assert not len(wrong), (name, len(wrong), codes[tuple(wrong[0])], own[name][tuple(wrong[0])])
+    assert differences(graph, x, theirs) == []
     return graph
+
+
+def differences(graph: Graph, x: np.ndarray, theirs: dict[str, np.ndarray]) -> list[tuple[str, int]]:
+    """(quantizer, accumulator) where codes differ from torch's in samples that were equal before."""
+    own, found, equal = graph.codes(x), [], np.ones(len(x), bool)
+    values = evaluate(graph, [graph.encoders[0].encode(x, "x")])
+    for name in sorted(theirs, key=lambda k: graph.index[graph.names[k].value]):
+        assert theirs[name].shape == own[name].shape, name
+        wrong = theirs[name] != own[name]
+        block = next((b for b in graph.blocks if graph.names[name].value in b.outputs), None)
+        for at in np.argwhere(wrong & equal.reshape(-1, *[1] * (wrong.ndim - 1))):
+            assert block is not None and block.kind == "rescale", name
+            accumulator = int(values[block.inputs[0]][tuple(at)])
+            assert near_tie(block, accumulator, tuple(at[1:])), (name, at, accumulator)
+            found.append((name, accumulator))
+        equal &= ~wrong.reshape(len(x), -1).any(axis=1)
+    return found
 
 
 def mlp(bits: int, power: bool, norm: bool = True, per_channel: bool = False, **weight: Any) -> nn.Module:

@@ -19,7 +19,7 @@ from brevitas.quant import (
     SignedTernaryActPerTensorConst,
     SignedTernaryWeightPerTensorConst,
 )
-from brevitas_models import Cnn, Residual, agree, mlp, ready, samples, scales
+from brevitas_models import Cnn, Residual, agree, differences, mlp, ready, samples, scales
 from torch import nn
 
 import fxsim
@@ -119,11 +119,8 @@ def test_floor_of_float_scales_differs_from_torch_only_where_its_sums_are_noise(
     )  # fmt: skip
     x = samples(300, 16)
     graph = fxsim.load(ready(module, 16), example=x[:1])
-    own, theirs = graph.codes(x), run(module, graph, x)
-    wrong = own["2"] != theirs["2"]
-    assert wrong.any() and (own["1"][wrong] == 0).all() and (own["2"][wrong] == 0).all()
-    block = next(b for b in graph.blocks if b.kind == "rescale")
-    assert [0, 0, 0, 0] in block.params["near_ties"].array.tolist()
+    found = differences(graph, x, run(module, graph, x))
+    assert found and set(found) == {("2", 0)}
 
 
 @pytest.mark.parametrize("pool", [qnn.TruncAvgPool2d(2), qnn.TruncAvgPool2d(3, stride=1, bit_width=4),
@@ -176,6 +173,21 @@ def test_cat_add_hard_tanh_and_two_outputs(power: bool) -> None:
         "end",
     }
     assert graph.output_names == ("cat", "end") and "cat_2" in graph.names
+
+
+@pytest.mark.parametrize("power", [True, False], ids=["pow2", "float"])
+def test_functions_and_transposed_convolutions(power: bool) -> None:
+    a = {"bit_width": 6} | scales(power)
+    module = nn.Sequential(
+        qnn.QuantIdentity(bit_width=5, **scales(power)),
+        qnn.QuantConvTranspose2d(2, 4, 3, stride=2, weight_bit_width=4, bias=True),
+        qnn.QuantSigmoid(**a),
+        qnn.QuantConvTranspose2d(4, 4, 2, groups=2, weight_bit_width=4, bias=False),
+        qnn.QuantTanh(**a),
+        qnn.QuantConv2d(4, 3, 3, padding=1, padding_mode="circular", weight_bit_width=3, bias=False),
+        qnn.QuantHardSwish(**a),
+    )
+    agree(ready(module, 2, 4, 4), samples(200, 2, 4, 4), at_least=4)
 
 
 def test_upsampling_and_input_format() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -217,3 +218,60 @@ def test_codes_as_input() -> None:
     graph = fxsim.load(program)
     x = np.array([[0, 3, 7, 255]], np.uint8)
     assert graph.run(x).tolist() == [[-0.375, 0, 0.5, 31.5]]
+
+
+class Stubs(nn.Module):
+    """A module as torch.ao's eager quantization-aware training wants it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        ao = torch.ao.quantization
+        self.quant, self.dequant = ao.QuantStub(), ao.DeQuantStub()
+        self.conv, self.norm, self.act = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()
+        self.side = nn.Conv2d(4, 4, 1)
+        self.add = torch.ao.nn.quantized.FloatFunctional()
+        self.pool, self.end = nn.AdaptiveAvgPool2d(2), nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.act(self.norm(self.conv(self.quant(x))))
+        x = self.add.add(x, self.side(x))
+        return self.dequant(self.end(self.pool(x).flatten(1)))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_quantization_aware_training_of_torch_ao(fused: bool) -> None:
+    ao = torch.ao.quantization
+    torch.manual_seed(3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch.ao itself, in favour of torchao
+        warnings.simplefilter("ignore", UserWarning)
+        module = Stubs().train()
+        if fused:
+            module = ao.fuse_modules_qat(module, [["conv", "norm", "act"]])
+        module.qconfig = ao.get_default_qat_qconfig("x86")
+        module = ao.prepare_qat(module)
+        for _ in range(5):
+            module(torch.randn(16, 1, 6, 6))
+        module.apply(ao.disable_observer).eval()
+        agree(module, samples(200, 1, 6, 6), at_least=5)
+
+
+def test_a_saved_graph_keeps_the_reciprocal(tmp_path: Path) -> None:
+    x = samples(100, 2, 6, 6)
+    graph = fxsim.load(Converted().eval(), example=x[:1])
+    graph.save(tmp_path / "graph.fxs")
+    again = fxsim.load(tmp_path / "graph.fxs")
+    assert again == graph
+    np.testing.assert_array_equal(again.run(x), graph.run(x))
+
+
+def test_in_place_ops_that_another_node_reads_are_undone_by_torch() -> None:
+    class Aliased(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.fake_quantize_per_tensor_affine(x, 0.25, 0, -8, 7)
+            y = x.view(len(x), -1)
+            x.relu_()  # changes y, which is a view
+            y[:, :2].add_(1.0)
+            return torch.fake_quantize_per_tensor_affine(y * 2 + x.flatten(1), 0.5, 0, -128, 127)
+
+    agree(Aliased().eval(), samples(100, 2, 3), at_least=2)

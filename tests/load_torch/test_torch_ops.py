@@ -129,6 +129,8 @@ PRODUCTS: list[Op] = [
     lambda x: f.conv2d(x, W[:, :1, :2], groups=4, padding="same") / 8,
     lambda x: f.conv2d(x, W[:, :2], groups=2, padding=(1, 0)) / 8,
     lambda x: f.conv1d(x.flatten(2), W[:, :, 0], B, padding=2) / 8,
+    lambda x: f.conv_transpose2d(x, W, B, stride=2, padding=1, output_padding=1) / 8,
+    lambda x: f.conv_transpose1d(x.flatten(2), W[:, :2, 0], stride=3, dilation=2, groups=2) / 8,
     lambda x: f.linear(x, W[:, 0].reshape(4, 9)[:, :8], B) / 8,
     lambda x: f.linear(x[:, 0, 0], W[:, 0].reshape(4, 9)[:, :8]) / 8,
     lambda x: x @ W[0].reshape(4, 9)[:, :8].T / 8,

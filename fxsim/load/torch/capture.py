@@ -113,9 +113,7 @@ def check_modules(module: Any) -> None:
                 f"{where} is in training mode, in which scales and batch norm still move; call "
                 "module.eval() first"
             )
-        if home.startswith(
-            ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
-        ):
+        if home.startswith(CONVERTED) and not type(child).__name__.endswith("FloatFunctional"):
             raise ValueError(
                 f"{where} is a converted quantized module, which PyTorch has deprecated; load the model as "
                 "it was before torch.ao.quantization.convert"

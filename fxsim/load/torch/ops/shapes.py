@@ -99,6 +99,23 @@ def _slice(p: Program, node: Any, x: Any, dim: int, start: int, end: int, step: 
     return p.emit("Slice", [x, *parts], name)
 
 
+@translates("aten::slice_scatter")
+def slice_scatter(p: Program, node: Any, a: dict[str, Any]) -> Any:
+    """A range replaced: what lies before it, the new part, what lies behind."""
+    shape = p.sizes(node)
+    dim = int(a["dim"]) % len(shape)
+    start, end, step = slice(a["start"], a["end"]).indices(shape[dim])[:2] + (int(a["step"]),)
+    if step != 1:
+        raise p.error(node, f"writes every {step}th element", "write whole ranges")
+    parts = [(0, start, "before"), (end, shape[dim], "after")]
+    before, after = (
+        [_slice(p, node, a["self"], dim, i, j, 1, p.name(node, part))] if j > i else []
+        for i, j, part in parts
+    )
+    pieces = [*before, a["src"], *after]
+    return p.emit("Concat", pieces, p.name(node), axis=dim) if len(pieces) > 1 else named(p, node, a["src"])
+
+
 @translates("aten::select", "aten::select_copy")
 def select(p: Program, node: Any, a: dict[str, Any]) -> str:
     """One index of one axis, which goes away."""
