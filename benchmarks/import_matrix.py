@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import lzma
 import os
 import subprocess
 import sys
@@ -44,6 +45,13 @@ FILES = {
     "digits MLP, power-of-two scales (QDQ)": ONNX / "digits_mlp_w4a4_pow2.qcdq.onnx",
     "digits MLP, real scales, batch norm (QDQ)": ONNX / "digits_mlp_w4a4_floatscale_bn.qcdq.onnx",
     "digits CNN, power-of-two scales (QDQ)": ONNX / "digits_cnn_w4a4_pow2.qcdq.onnx",
+    "TFC, 1-bit weights and activations (QONNX)": ONNX / "public" / "TFC_1W1A.onnx.xz",
+    "TFC, 2-bit weights and activations (QONNX)": ONNX / "public" / "TFC_2W2A.onnx.xz",
+    "TFC of FINN, MultiThreshold (FINN-ONNX)": ONNX / "public" / "finn_tfc.onnx.xz",
+    "digits MLP, a format for each element (Keras, HGQ2)": DIGITS / "digits_hgq2_mlp.keras",
+    "residual CNN (Keras, HGQ2)": KERAS / "residual_cnn.keras",
+    "keyword spotting, int8 (TFLite)": TFLITE / "kws_ref_model.tflite",
+    "streaming wake word, int8 (TFLite)": TFLITE / "str_ww_ref_model.tflite",
 }
 TOOLS = ("fxsim", "hls4ml", "alkaid", "da4ml")
 NOT_RUN = {"FINN": "not run: not on PyPI"}
@@ -51,13 +59,25 @@ SAMPLES = 200
 LIMIT = 900  # seconds a file and tool
 
 
+def unpacked(path: Path, folder: Path) -> Path:
+    """The file itself, or what is in an .xz archive."""
+    if path.suffix != ".xz":
+        return path
+    target = folder / path.stem
+    target.write_bytes(lzma.decompress(path.read_bytes()))
+    return target
+
+
 def samples(path: Path, graph: fxsim.Graph) -> list[np.ndarray]:
-    """Images of the digits for their models; else random real samples over the input's range."""
+    """Images of the digits for their models; of k / 255 for MNIST's; else random over the input's range."""
     from fxsim.compare import random_reals
     from fxsim.data import digits_samples
 
     if "digits" in path.name and graph.inputs[0].type.size == 64:
         return [digits_samples()[0][:SAMPLES].reshape(-1, *graph.inputs[0].type.shape)]
+    if graph.inputs[0].type.size == 784:
+        image = np.random.default_rng(0).integers(0, 256, (SAMPLES, *graph.inputs[0].type.shape))
+        return [image.astype(np.float32) / np.float32(255)]
     return random_reals(graph, SAMPLES, seed=0)
 
 
@@ -132,8 +152,9 @@ RUN: dict[str, Callable[..., Any]] = {
 }
 
 
-def one(path: Path, tool: str) -> dict[str, Any]:
+def one(path: Path, tool: str, folder: Path) -> dict[str, Any]:
     """Load, run and compare; what came out, as data."""
+    path = unpacked(path, folder)
     graph = fxsim.load(path)
     x = samples(path, graph)
     reference = choose(path)
@@ -144,8 +165,7 @@ def one(path: Path, tool: str) -> dict[str, Any]:
         want = codes(graph, found)[0]
     start = time.perf_counter()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            values = RUN[tool](path, graph, x, Path(folder))
+        values = RUN[tool](path, graph, x, folder)
     except Exception as e:  # whatever a peer raises is what its user sees
         return {"loads": False, "error": f"{type(e).__name__}: {e}".splitlines()[0][:90]}
     got, on_grid = codes(graph, np.asarray(values).reshape(want.shape))
@@ -187,7 +207,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.one:
         warnings.simplefilter("ignore")
-        print("\n" + json.dumps(one(FILES[arguments.one[0]], arguments.one[1])))
+        with tempfile.TemporaryDirectory() as folder:
+            print("\n" + json.dumps(one(FILES[arguments.one[0]], arguments.one[1], Path(folder))))
         return
     tools = [*arguments.tools, *NOT_RUN]
     print("| file | " + " | ".join(tools) + " |")
