@@ -35,7 +35,7 @@ class Subject:
 
 
 def subject(path: Path, folder: Path) -> Subject:
-    """The model and SAMPLES inputs: images of the digits; else k / 255, or k where the file divides itself."""
+    """The model and its inputs: images of the digits; else k / 255, or k where the file divides itself."""
     if path.suffix == ".xz":
         unpacked = folder / path.stem
         unpacked.write_bytes(lzma.decompress(path.read_bytes()))
