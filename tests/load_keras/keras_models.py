@@ -10,19 +10,24 @@ import numpy as np
 from hgq.config import QuantizerConfig, QuantizerConfigScope
 from hgq.layers import (
     QAdd,
+    QAffinedUnaryFunctionLUT,
     QAveragePooling2D,
+    QAveragePow2,
     QBatchNormalization,
     QBatchNormDense,
     QConv1D,
     QConv2D,
+    QConv3D,
     QDense,
     QDot,
     QEinsum,
     QEinsumDense,
     QEinsumDenseBatchnorm,
     QGlobalAveragePooling1D,
+    QGlobalAveragePooling2D,
     QMaximum,
     QMaxPooling2D,
+    QMaxPooling3D,
     QMeanPow2,
     QMinimum,
     QMultiHeadAttention,
@@ -194,8 +199,40 @@ def nested(rng: Rng) -> Any:
         return randomized(keras.Model(x, QDense(2, name="last")(inner(once)), name="nested"), rng)
 
 
+def others(rng: Rng) -> Any:
+    """Layers of three dimensions, channels first, and the rarer activations and merges."""
+    with scope(round_mode="RND_CONV", overflow_mode="SAT"):
+        x = keras.Input((2, 6, 4), name="first")
+        q = Quantizer(QuantizerConfig(place="datalane"), name="q")(x)
+        c = QConv2D(3, (2, 3), dilation_rate=(2, 1), data_format="channels_first", name="conv")(q)
+        m = L.MaxPooling2D(2, data_format="channels_first", name="pool")(c)
+        f = L.Flatten(data_format="channels_first", name="flat")(m)
+        g = QGlobalAveragePooling2D(data_format="channels_first", name="gap")(c)
+        v = L.Reshape((2, 3, 4, 2), name="volume")(q)
+        d = QConv3D(2, 2, padding="same", name="conv3")(v)
+        e = L.GlobalMaxPooling3D(keepdims=True, name="gmp")(QMaxPooling3D((1, 3, 2), name="pool3")(d))
+        a = QAveragePow2(name="mean3")([g, g, g])
+        h = QDense(3, name="h")(L.Average(name="mean")([g, a]))
+        few = Quantizer(QuantizerConfig(place="datalane"), name="few")(h)
+        k = L.Dot(axes=1, name="dot")([few, few])
+        r = L.RepeatVector(2, name="repeat")(h)
+        t = [
+            QDense(2, name="t0")(L.LeakyReLU(negative_slope=0.25, name="leaky")(h)),
+            QDense(2, name="t1")(L.LeakyReLU(negative_slope=0.3, name="leaky3")(h)),
+            QDense(2, name="t2")(L.ELU(alpha=0.5, name="elu")(h)),
+            QDense(2, name="t3")(L.ReLU(max_value=1.5, name="relu1")(h)),
+            QDense(2, name="t4")(L.Activation("hard_sigmoid", name="hs")(h)),
+            QAffinedUnaryFunctionLUT("softplus", name="t5")(h),
+            QUnaryFunctionLUT("gelu", name="t6")(h),
+            QUnaryFunctionLUT("selu", name="t7")(h),
+            L.Activation("hard_tanh", name="ht")(h),
+            2.0 - h, (h - 0.5) / 4.0, keras.ops.maximum(h, 0.25), -1.0 * h,
+        ]  # fmt: skip
+        return randomized(keras.Model(x, [f, e, k, r, *t], name="others"), rng)
+
+
 FAMILIES: dict[str, Callable[[Rng], Any]] = {
-    f.__name__: f for f in (mlp, residual_cnn, averages, sequence, merges, functions, norms, nested)
+    f.__name__: f for f in (mlp, residual_cnn, averages, sequence, merges, functions, norms, nested, others)
 }
 
 

@@ -63,3 +63,37 @@ def test_missing_h5py_names_the_extra(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ImportError, match=r"needs h5py: install fxsim-hdl\[keras\]"):
         fxsim.load(digits_keras())
+
+
+def test_blocks_tell_layers_and_certainty() -> None:
+    graph = fxsim.load(DATA / "functions.keras")
+    kinds = {b.kind for b in graph.blocks}
+    assert {"dense", "einsum", "table", "softmax", "attention", "quantize"} <= kinds
+    assert all(b.params["float32_exact"] for b in graph.blocks if b.kind in ("dense", "einsum", "attention"))
+    tables = {b.name: b.params for b in graph.blocks if b.kind == "table"}
+    assert {t["function"] for t in tables.values()} == {
+        "tanh", "sigmoid", "silu", "exp of minus", "exp", "reciprocal"
+    }  # fmt: skip
+    assert {n for n, t in tables.items() if t["near_ties"]} <= {"lut_iq", "lut2_iq"}
+    # tanh of a sum of 16 bits, in 20 formats: a few of so many entries lie next to a tie
+    assert 0 < tables["lut_iq"]["near_ties"] < 100
+    assert tables["soft_exp_table_oq"]["max_error"] < 1 / 2
+
+
+def test_large_tables_are_thresholds() -> None:
+    """The same function by its table and by thresholds gives the same codes."""
+    from fxsim.load.keras import tables
+
+    before = fxsim.load(DATA / "functions.keras")
+    with np.load(DATA / "functions.npz") as data:
+        x = data["x__0"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "MAX_CODES", 40)
+        after = fxsim.load(DATA / "functions.keras")
+    forms = {b.params["form"] for b in after.blocks if b.kind == "table"}
+    assert forms == {"table", "thresholds"}
+    falling = [b.params["function"] for b in after.blocks if b.params.get("form") == "thresholds"]
+    assert {"tanh", "sigmoid", "exp of minus", "reciprocal"} <= set(falling)
+    want = before.codes(x)
+    for name, codes in after.codes(x).items():
+        assert np.array_equal(codes, want[name]), name

@@ -69,13 +69,3 @@ def test_saved_graph_keeps_its_encoder(rng, tmp_path) -> None:
     x = keras_models.samples(model, rng, 100)
     assert again == graph
     assert np.array_equal(again.run(*x), graph.run(*x))
-
-
-def test_blocks_tell_layers_and_certainty(rng) -> None:
-    graph = fxsim.load(keras_models.functions(rng))
-    kinds = {b.kind for b in graph.blocks}
-    assert {"dense", "einsum", "table", "softmax", "attention", "quantize"} <= kinds
-    tables = [b for b in graph.blocks if b.kind == "table"]
-    assert {t.params["function"] for t in tables} >= {"tanh", "sigmoid", "exp of minus", "exp", "reciprocal"}
-    assert sum(t.params["near_ties"] for t in tables) == 0
-    assert all(b.params["float32_exact"] for b in graph.blocks if b.kind in ("dense", "einsum"))

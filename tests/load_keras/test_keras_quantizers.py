@@ -59,9 +59,9 @@ def test_modes_on_weights(rng, tmp_path) -> None:
     outputs = []
     for i, (rounding, overflow) in enumerate(product(ROUNDINGS, OVERFLOWS)):
         kinds = {"round_mode": rounding, "overflow_mode": overflow}
-        for kernel, bias in (("kif", "kbi"), ("kbi", "kif")):
-            kq, bq = QuantizerConfig(kernel, "weight", **kinds), QuantizerConfig(bias, "bias", **kinds)
-            outputs.append(QDense(3, kq_conf=kq, bq_conf=bq, name=f"{kernel}{i}")(fine))
+        kernel, bias = ("kif", "kbi") if i % 2 else ("kbi", "kif")
+        kq, bq = QuantizerConfig(kernel, "weight", **kinds), QuantizerConfig(bias, "bias", **kinds)
+        outputs.append(QDense(3, kq_conf=kq, bq_conf=bq, name=f"d{i}")(fine))
     model = keras_models.randomized(keras.Model(x, outputs, name="m"), rng)
     assert equal(model, rng, tmp_path, 100) == 2 * len(outputs) + 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -206,7 +207,7 @@ class Loader:
         if isinstance(x, Mapped):
             inner = self.wired(x.inner, op)
             assert isinstance(inner, Activation)
-            return Mapped(inner, x.function, x.parameters)
+            return replace(x, inner=inner)
         tensor = self.builder.apply(op, x.tensor)
         if x.axis is None:
             return Activation(tensor, x.lines)

@@ -43,7 +43,7 @@ def quantized(loader: Loader, x: Symbol, q: Quantizer | None) -> Symbol:
     if isinstance(x, HostInput):
         out = _on_host(loader, x, q)
     elif isinstance(x, Mapped):
-        out = _rescaled_after(tabled(loader, x.inner, x.function, x.parameters, q, q.name), q)
+        out = _rescaled_after(tabled(loader, x, q, q.name), q)
     else:
         out = _rescaled_after(_codes(loader, _scaled_before(x, q), q), q)
     loader.name(q.name, out)

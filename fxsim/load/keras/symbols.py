@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,11 +48,15 @@ class HostInput:
 
 @dataclass(frozen=True)
 class Mapped:
-    """function(real value of `inner`), not computed yet: the next quantizer makes it a table."""
+    """function(real value of `inner`), not computed yet: the next quantizer makes it a table.
+
+    `affine` is (scale, bias) in float32, applied to the value before the function.
+    """
 
     inner: Activation
     function: str
-    parameters: tuple[float, ...] = field(default=())
+    parameters: tuple[float, ...] = ()
+    affine: tuple[float, float] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

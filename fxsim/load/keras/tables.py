@@ -15,6 +15,7 @@ from fxsim.integers import Array, IntArray, shift_left
 from fxsim.load.affine import Activation, log2
 from fxsim.load.keras.loader import Loader
 from fxsim.load.keras.quantizer import Quantizer
+from fxsim.load.keras.symbols import Mapped
 from fxsim.trace import Tensor
 
 MAX_CODES = 1 << 16
@@ -38,6 +39,8 @@ def _erf(x: Array) -> Array:
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
 
 FUNCTIONS: dict[str, Callable[..., Array]] = {
+    "linear": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
     "softplus": _softplus,
@@ -60,14 +63,11 @@ FUNCTIONS: dict[str, Callable[..., Array]] = {
     "exp of minus": lambda x, scale=1.0: np.exp(-x * scale),
     "exp": lambda x, scale=1.0: np.exp(x * scale),
     "reciprocal": lambda x, epsilon=1e-7: 1 / (x + epsilon),
-    "affine": lambda x, scale, bias: x * scale + bias,
 }
 """Keras' activations by name, in float64; the results are rounded to float32 as Keras' own are."""
 
 
-def tabled(
-    loader: Loader, x: Activation, function: str, parameters: tuple[float, ...], q: Quantizer, name: str
-) -> Activation:
+def tabled(loader: Loader, mapped: Mapped, q: Quantizer, name: str) -> Activation:
     """q(function(x)) as a "table" block: one table, or one for each element whose format differs.
 
     Entries are the file's quantizer of the float32 function of every code in the operand's proven range.
@@ -76,7 +76,7 @@ def tabled(
     `near_ties` counts the entries that a float32 function 8 units in the last place off would change: with
     0, every back end of Keras gives these codes. ValueError where the table is too large and not monotone.
     """
-    x = x.settled()
+    x, function, parameters = mapped.inner.settled(), mapped.function, mapped.parameters
     t = x.tensor
     if len(x.lines) > 1 or x.clamped:
         raise ValueError(
@@ -85,7 +85,7 @@ def tabled(
     lo, hi = t.type.bounds
     if hi - lo >= MAX_STEPPED:
         raise _too_large(name, function, hi - lo + 1)
-    reals = _reals(x, np.arange(lo, hi + 1))
+    reals = _reals(x, np.arange(lo, hi + 1), mapped.affine)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         real = np.asarray(FUNCTIONS[function](reals, *parameters), np.float64)
         y = real.astype(np.float32)
@@ -97,7 +97,8 @@ def tabled(
     rows, channel, near, error, frac = _rows(q, t.shape, y, real, reals != 0)
     stepped = hi - lo >= MAX_CODES
     params: dict[str, Any] = {
-        "function": function, "parameters": tuple(float(p) for p in parameters), "near_ties": near,
+        "function": function, "parameters": tuple(float(p) for p in parameters), "affine": mapped.affine,
+        "near_ties": near,
         "max_error": error, "rounding": str(q.rounding), "overflow": str(q.overflow),
         "form": "thresholds" if stepped else "table",
     }  # fmt: skip
@@ -125,15 +126,18 @@ def _too_large(name: str, function: str, codes: int) -> ValueError:
     )
 
 
-def _reals(x: Activation, codes: Array) -> Array:
-    """The float32 numbers of an operand's codes, as float64."""
+def _reals(x: Activation, codes: Array, affine: tuple[float, float] | None) -> Array:
+    """The float32 numbers of an operand's codes, behind the float32 affine map, as float64."""
     line = x.lines[0]
     unit = line.scale * Fraction(2) ** -x.tensor.frac
     if line.offset == 0 and log2(unit) is not None:
         exact = codes * float(unit)
     else:
         exact = np.array([float(unit * int(c) + line.offset) for c in codes])
-    return exact.astype(np.float32).astype(np.float64)
+    reals = exact.astype(np.float32)
+    if affine is not None:
+        reals = reals * np.float32(affine[0]) + np.float32(affine[1])
+    return reals.astype(np.float64)
 
 
 def _thresholds(

@@ -38,7 +38,7 @@ def function_name(layer: Layer, activation: Any) -> str:
                 f"one of Keras: relu, {', '.join(sorted(FUNCTIONS)[:6])} ..."
             )
     value = ALIASES.get(value, value)
-    known = {"linear", "relu", *FUNCTIONS} - {"exp", "exp of minus", "reciprocal", "affine"}
+    known = {*FUNCTIONS} - {"exp", "exp of minus", "reciprocal"}
     if value not in known:
         raise NotImplementedError(
             f"{layer} has the activation {value!r}, which has no integer form here; use one of "
@@ -130,10 +130,10 @@ def function_table(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol
         x = quantized(loader, x, loader.quantizer(layer, "iq", config.get("iq_conf")))
     name = function_name(layer, config.get("activation"))
     if layer.kind == "QAffinedUnaryFunctionLUT":
-        scale, bias = (Fraction(float(v.ravel()[0])) for v in variables(layer, (1,), (1,)))
-        a = loader.activation(layer, x)
-        x = shifted(a.map(lambda line: line.then(scale, bias)))
-    out = applied(loader, layer, x, name)
+        scale, bias = (float(v.ravel()[0]) for v in variables(layer, (1,), (1,)))
+        out: Symbol = Mapped(loader.activation(layer, x), name, (), (scale, bias))
+    else:
+        out = applied(loader, layer, x, name)
     if not config.get("enable_oq", True):
         return out
     return quantized(loader, out, loader.quantizer(layer, "oq", config.get("oq_conf")))

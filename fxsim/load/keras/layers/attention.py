@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from fxsim.load.keras.archive import Group
-from fxsim.load.keras.layers.dense import einsum_layer, left
+from fxsim.load.keras.layers.dense import einsum_layer, float32_products, left
 from fxsim.load.keras.layers.einsum import Equation, einsum
 from fxsim.load.keras.layers.softmax import softmax_layer
 from fxsim.load.keras.loader import Arguments, Loader, handles
@@ -47,11 +47,17 @@ def attention(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     parts = {}
     for part, x in (("key", key_input), ("query", query), ("value", value)):
         parts[part] = loader.plain(layer, _projected(loader, layer, part, x, fuse))
-    with loader.builder.block("attention", loader.block_name(layer.name), list(parts.values())) as outputs:
+    pair = [parts["key"], parts["query"]]
+    params = {"float32_exact": float32_products(pair, pair[0].shape[-1])}
+    with loader.builder.block("attention", loader.block_name(layer.name), pair, params) as outputs:
         scores = einsum(Equation("shd", "thd", "hts"), parts["key"], parts["query"])
         outputs.append(scores)
     weighted = loader.plain(layer, softmax_layer(loader, _softmax(layer), Activation(scores)))
-    mixed = einsum(Equation("hts", "shd", "thd"), weighted, parts["value"])
+    pair = [weighted, parts["value"]]
+    params = {"float32_exact": float32_products(pair, weighted.shape[-1])}
+    with loader.builder.block("attention", loader.block_name(f"{layer.name}_mix"), pair, params) as outputs:
+        mixed = einsum(Equation("hts", "shd", "thd"), *pair)
+        outputs.append(mixed)
     return left(loader, layer, _projected(loader, layer, "output", Activation(mixed), "none"))
 
 

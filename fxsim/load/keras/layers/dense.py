@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -190,6 +190,14 @@ def float32_sums(t: Tensor, raw: Array, frac: int, bias: Array | None) -> bool:
         most += float(np.abs(bias).max(initial=0))
         finest = max(finest, to_raw(bias, "the bias")[1])
     return most * 2.0**finest < 1 << FLOAT_BITS
+
+
+def float32_products(tensors: Sequence[Tensor], terms: int) -> bool:
+    """Can float32 hold every sum of `terms` products of these tensors' elements?"""
+    most = 1.0
+    for t in tensors:
+        most *= float(max(abs(v) for v in t.type.bounds))
+    return most * terms < 1 << FLOAT_BITS
 
 
 def shaped(config: Mapping[str, Any], key: str, n: int) -> tuple[int, ...]:

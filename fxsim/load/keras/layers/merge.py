@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fxsim.load.affine import Activation, Line
-from fxsim.load.keras.layers.dense import is_quantized, left
+from fxsim.load.keras.layers.dense import entered, float32_products, is_quantized, left
 from fxsim.load.keras.layers.einsum import Equation, einsum
 from fxsim.load.keras.layers.pool import averaged
 from fxsim.load.keras.loader import Arguments, Loader, handles
@@ -39,7 +39,8 @@ def join(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     kind = layer.kind.removeprefix("Q") if is_quantized(layer) else layer.kind
     if len(tensors) < 2 or (kind == "Subtract" and len(tensors) != 2):
         raise loader.error(layer, f"joins {len(tensors)} tensors", "give it two or more (Subtract two)")
-    with loader.builder.block(kind.lower(), loader.block_name(layer.name), tensors) as outputs:
+    params = {"float32_exact": float32_products(tensors, 1)} if kind == "Multiply" else {}
+    with loader.builder.block(kind.lower(), loader.block_name(layer.name), tensors, params) as outputs:
         out = Activation(reduce(JOINS[kind], _level(tensors)))
         if kind == "AveragePow2":
             out = Activation(out.tensor << round(log2(1 / len(tensors))))
@@ -99,7 +100,10 @@ def q_einsum(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
         raise loader.error(layer, f"multiplies {len(tensors)} tensors", "give it two")
     x, y = tensors
     equation = Equation.of(str(layer.config["equation"]), x.ndim + 1, y.ndim + 1)
-    params = {"equation": str(layer.config["equation"])}
+    terms = int(
+        np.prod([n for c, n in zip(equation.first, x.shape, strict=True) if c not in equation.result])
+    )
+    params = {"equation": str(layer.config["equation"]), "float32_exact": float32_products(tensors, terms)}
     with loader.builder.block("einsum", loader.block_name(layer.name), tensors, params) as outputs:
         outputs.append(einsum(equation, x, y))
     return left(loader, layer, Activation(outputs[0]))
@@ -122,7 +126,8 @@ def dot(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     a, b = "abcdef"[: x.ndim], "uvwxyz"[: y.ndim]
     b = b[: places[1]] + a[places[0]] + b[places[1] + 1 :]
     result = (a + b).replace(a[places[0]], "")
-    with loader.builder.block("dot", loader.block_name(layer.name), tensors) as outputs:
+    params = {"float32_exact": float32_products(tensors, x.shape[places[0]])}
+    with loader.builder.block("dot", loader.block_name(layer.name), tensors, params) as outputs:
         z = einsum(Equation(a, b, result), x, y)
         outputs.append(z if z.ndim else z.reshape(1))
     return left(loader, layer, Activation(outputs[0]))
@@ -131,8 +136,6 @@ def dot(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
 @handles("QSum", "QMeanPow2")
 def q_sum(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     """Exact sum over axes, times a power of two: the given one, or that nearest to 1 / elements."""
-    from fxsim.load.keras.layers.dense import entered
-
     t = loader.plain(layer, entered(loader, layer, arguments.one()))
     axes = layer.config.get("axes", -1)
     axes = [axes] if isinstance(axes, int) else list(axes)
