@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fxsim.boundary import CodeEncoder, Encoder, check_real
+from fxsim.boundary import CodeEncoder, Encoder, check_real, round_real
 from fxsim.integers import Array
 
 STEPS: dict[str, Callable[[Array, Array], Array]] = {
@@ -76,6 +76,40 @@ class LevelEncoder(CodeEncoder):
         for level in zip(*self.levels, strict=True):
             codes += x >= spread(level, self.axis, x.ndim)
         return codes
+
+
+@dataclass(frozen=True)
+class FloatEncoder(CodeEncoder):
+    """Small floats as QONNX's FloatQuant makes them in float32, in units of the finest: raw = value / unit.
+
+    unit = 2**-frac, frac = bias + mantissa bits - 1. x / scale is rounded to `mantissa` bits behind its
+    leading one (never finer than unit) and clipped to -largest..largest units.
+    """
+
+    scale: tuple[float, ...]
+    mantissa: int
+    frac: int
+    largest: int
+    rounding: str = "ROUND"
+    axis: int | None = None
+
+    def bounds(self) -> tuple[Array, Array]:
+        return np.array(-self.largest), np.array(self.largest)
+
+    def codes(self, x: Array) -> Array:
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            y = x / spread(self.scale, self.axis, x.ndim)
+        return float_codes(y, self.mantissa, self.frac, self.largest, self.rounding)
+
+
+def float_codes(y: Array, mantissa: int, frac: int, largest: int, rounding: str) -> Array:
+    """Integers value / 2**-frac of the small floats of y, in y's own arithmetic (QONNX's FloatQuant)."""
+    tiny = np.finfo(y.dtype).tiny
+    y = np.clip(y, *(y.dtype.type(s * 2.0 * (largest + 1) * 2.0**-frac) for s in (-1, 1)))
+    power = np.maximum(np.floor(np.log2(np.abs(y) + tiny)) - mantissa, -frac)
+    rounded = round_real(y / np.exp2(power), rounding).astype(np.float64) * np.exp2(power.astype(np.float64))
+    codes: Array = np.clip(rounded * 2.0**frac, -largest, largest).astype(np.int64)
+    return codes
 
 
 def spread(values: object, axis: int | None, ndim: int) -> Array:

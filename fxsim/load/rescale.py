@@ -97,7 +97,9 @@ def rescale(
     multiplier, offset B and shift, -1 bits for none, with `reasons`), and `near_ties` (channel, code, first
     and last accumulator near the step to that code).
     """
-    channels = [Channel(f, r, certify(f, r)) for f, r in zip(steps, reaches(x, axis), strict=True)]
+    pairs = list(zip(steps, reaches(x, axis), strict=True))
+    known = {pair: certify(*pair) for pair in set(pairs)}  # channels are often alike
+    channels = [Channel(f, r, known[f, r]) for f, r in pairs]
     if method == "auto":
         method = "dyadic" if cost(channels, "dyadic") <= cost(channels, "threshold") else "threshold"
     certified = [method == "dyadic" and isinstance(c.certificate, Certificate) for c in channels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -15,6 +16,10 @@ from fxsim.load.loader import Loader, handles
 from fxsim.load.model import FileNode
 from fxsim.load.rescale import reaches
 from fxsim.load.steps import Reach
+from fxsim.trace import Tensor
+
+Row = Sequence[tuple[Fraction, bool] | None]
+"""Levels (t, inclusive): reached from t on, or beyond t; None is always reached."""
 
 LAYOUTS = {2: "NC", 3: "NWC", 4: "NCHW"}
 """The layout of a tensor without data_layout, by rank, as qonnx guesses it."""
@@ -50,7 +55,7 @@ def multithreshold(loader: Loader, node: FileNode, operands: list[Any]) -> Symbo
     if isinstance(x, RealInput):
         return placed(Activation(host_counts(loader, node, x, rows, axis)), scale, bias)
     with loader.builder.block("multithreshold", loader.block_name(node), [x.tensor]) as outputs:
-        result = placed(Activation(counted(loader, x, rows, channel)), scale, bias)
+        result = placed(Activation(counted(loader, x, exact_rows(rows), channel)), scale, bias)
         outputs.append(result.tensor)
     return result
 
@@ -74,7 +79,15 @@ def thresholds(loader: Loader, node: FileNode, symbol: Symbol | None) -> Array:
     return np.sort(np.asarray(found, np.float32), axis=1)
 
 
-def host_counts(loader: Loader, node: FileNode, x: RealInput, rows: Array, axis: int) -> Any:
+def exact_rows(rows: Array) -> list[Row]:
+    """Levels of float thresholds; those of infinity are never reached."""
+    return [
+        [None if t == float("-inf") else (Fraction(t), True) for t in row if t != float("inf")]
+        for row in rows.tolist()
+    ]
+
+
+def host_counts(loader: Loader, node: FileNode, x: RealInput, rows: Array, axis: int) -> Tensor:
     """The counts as the graph's input, by float32 comparisons on the host."""
     if len(rows) == 1:
         encoder = LevelEncoder((tuple(float(v) for v in rows[0]),))
@@ -88,23 +101,26 @@ def host_counts(loader: Loader, node: FileNode, x: RealInput, rows: Array, axis:
     return loader.encoded(node, x, encoder, None)
 
 
-def counted(loader: Loader, x: Activation, rows: Array, axis: int | None) -> Any:
-    """The counts of an activation, as one Threshold op on its raw integers and a constant."""
+def counted(loader: Loader, x: Activation, rows: Sequence[Row], axis: int | None) -> Tensor:
+    """#{levels reached} of an activation, as one Threshold op on its raw integers and a constant.
+
+    `rows` are the levels, one row or one per index of `axis`.
+    """
     axes = {a for a in (x.axis, axis) if a is not None}
     if len(axes) > 1:
         raise ValueError("scales and thresholds must vary along one axis; use one scale per tensor")
     over = axes.pop() if axes else None
     n = 1 if over is None else x.shape[over]
     lines = x.lines * (n // len(x.lines))
-    wide = [rows[i if len(rows) > 1 else 0] for i in range(n)]
+    sets = reaches(x.tensor, over)
     found = [
-        levels(line, row, reach, x.tensor.frac)
-        for line, row, reach in zip(lines, wide, reaches(x.tensor, over), strict=True)
+        levels(line, rows[i if len(rows) > 1 else 0], reach, x.tensor.frac)
+        for i, (line, reach) in enumerate(zip(lines, sets, strict=True))
     ]
     sure = min(always for always, _, _ in found)
     most = max(always + len(some) for always, some, _ in found)
     table, falling = [], []
-    for (always, some, down), reach in zip(found, reaches(x.tensor, over), strict=True):
+    for (always, some, down), reach in zip(found, sets, strict=True):
         first, never = (reach.hi, reach.lo - 1) if down else (reach.lo, reach.hi + 1)
         row = [first] * (always - sure) + some + [never] * (most - always - len(some))
         table.append(sorted(row))
@@ -116,25 +132,26 @@ def counted(loader: Loader, x: Activation, rows: Array, axis: int | None) -> Any
     return count + sure if sure else count
 
 
-def levels(line: Line, row: Array, reach: Reach, frac: int) -> tuple[int, list[int], bool]:
-    """(thresholds that every value reaches, whole thresholds in between, do they count v <= threshold?).
+def levels(line: Line, row: Row, reach: Reach, frac: int) -> tuple[int, list[int], bool]:
+    """(levels that every value reaches, whole thresholds in between, do they count v <= threshold?).
 
     Values below the line's clamps compare as the clamp does.
     """
     unit = Fraction(2) ** -frac
     least, most = (clamped(line, end * unit) / unit for end in (reach.lo, reach.hi))
     a, down = line.scale * unit, line.scale < 0
+    ends = sorted((a * least, a * most))
     always, some = 0, []
-    for t in row.tolist():
-        if t == float("-inf"):
+    for level in row:
+        need = None if level is None else level[0] - line.offset
+        if need is None or level is None or ends[0] > need or (level[1] and ends[0] == need):
             always += 1
-        elif t < float("inf"):
-            need = Fraction(t) - line.offset
-            ends = (a * least, a * most)
-            if min(ends) >= need:
-                always += 1
-            elif max(ends) >= need:
-                some.append((need / a).__floor__() if down else (need / a).__ceil__())
+        elif ends[1] > need or (level[1] and ends[1] == need):
+            at, inclusive = need / a, level[1]
+            if down:
+                some.append(at.__floor__() if inclusive else at.__ceil__() - 1)
+            else:
+                some.append(at.__ceil__() if inclusive else at.__floor__() + 1)
     return always, some, down
 
 
