@@ -311,6 +311,11 @@ ERRORS: dict[str, tuple[list[Any], str]] = {
     "an exponent": ([node("Pow", "d half", "f"), QUANTIZE], r"\(Pow\) has the exponent 0.75; use one of -1"),
     "exponents": ([node("Pow", "d four", "f"), QUANTIZE], "has the exponent that varies; use one of"),
     "a computed slope": ([node("PRelu", "d d", "f"), QUANTIZE], "needs a constant slope"),
+    "an alpha that is no number": (
+        [node("Elu", "d", "f", alpha=float("nan")), QUANTIZE],
+        "has alpha nan, which is not",
+    ),
+    "an alpha of 0": ([node("Celu", "d", "f", alpha=0.0), QUANTIZE], "has alpha 0, by which it divides"),
     "gelu": ([node("Gelu", "d", "f", approximate="x"), QUANTIZE], "has approximate 'x'; use none or tanh"),
     "two tensors": (
         [node("Sigmoid", "d", "f"), node("MatMul", "d w", "e"), node("Add", "f e", "y")],

@@ -68,6 +68,20 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         {"two": ints(2)},
     ),
     "square": ([node("Mul", "d d", "y")], {}),
+    "square of channels": ([node("Mul", "e e", "y")], {}),
+    "a root of squares": (
+        [
+            node("Mul", "d d", "g"),
+            node("Add", "g k", "a"),
+            node("Sqrt", "a", "b"),
+            node("QuantizeLinear", "b s z", "y"),
+        ],
+        {"k": F32(0.0625)},
+    ),
+    "square of sums": (
+        [node("MatMul", "d k", "g"), node("Pow", "g two", "y")],
+        {"k": np.arange(-128, 128, 8).reshape(4, 8).astype(F32), "two": F32(2)},
+    ),
     "product with an offset": ([node("Add", "d k", "a"), node("Mul", "a e", "y")], {"k": F32(0.375)}),
     "matrix product of two": ([node("Transpose", "d", "r", perm=[0, 2, 1]), node("MatMul", "d r", "y")], {}),
     "weights first": (

@@ -15,6 +15,7 @@ from fxsim.load.loader import Loader, handles
 from fxsim.load.model import FileNode
 from fxsim.load.nodes.curved import curve_of, mapped
 from fxsim.load.nodes.dense import clamped
+from fxsim.load.nodes.product import product
 from fxsim.load.terms import Both, Curve, Number, Term
 from fxsim.load.terms import scaled as times
 
@@ -32,8 +33,19 @@ def one(value: Fraction | int) -> Channels:
 
 
 def real(node: FileNode, name: str, default: float) -> Fraction:
-    """A float attribute, exactly the float32 that the file means."""
-    return Fraction(float(np.float32(node.get(name, default))))
+    """A float attribute, exactly the float32 that the file means. ValueError unless it is finite."""
+    value = float(np.float32(node.get(name, default)))
+    if not np.isfinite(value):
+        raise ValueError(f"{node} has {name} {value}, which is not finite; train or export the model again")
+    return Fraction(value)
+
+
+def divisor(node: FileNode, name: str, default: float) -> Fraction:
+    """A float attribute that divides."""
+    value = real(node, name, default)
+    if not value:
+        raise ValueError(f"{node} has {name} 0, by which it divides; correct it, or leave the node out")
+    return value
 
 
 def positive_part(x: Term) -> Term:
@@ -96,7 +108,7 @@ UNARY: dict[str, Callable[[FileNode, Term], Term]] = {
     "Selu": lambda node, x: elu(
         x, real(node, "alpha", 1.67326319217681884765625), real(node, "gamma", 1.05070102214813232421875)
     ),
-    "Celu": lambda node, x: elu(x, real(node, "alpha", 1), Fraction(1), real(node, "alpha", 1)),
+    "Celu": lambda node, x: elu(x, real(node, "alpha", 1), Fraction(1), divisor(node, "alpha", 1)),
     "Mish": lambda node, x: Both("mul", x, Apply("tanh", Apply("softplus", x))),
     "Swish": lambda node, x: swish(x, real(node, "alpha", 1)),
     "ThresholdedRelu": lambda node, x: Both(
@@ -193,8 +205,12 @@ def hard_sigmoid(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 
 @handles("Pow")
 def power(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
-    """x**n for a constant n of -1, 1/2, -1/2, or an integer in 0..16, the same for all elements."""
-    x = curve_of(loader.real(node, operands[0]))
+    """x**n for a constant n of -1, 1/2, -1/2, or an integer in 0..16, the same for all elements.
+
+    The square of a wide accumulator is an exact product, all else a function of codes.
+    """
+    symbol = loader.real(node, operands[0])
+    x = curve_of(symbol)
     exponents = set(loader.constant(node, operands[1], "exponent").fractions().ravel().tolist())
     n = exponents.pop() if len(exponents) == 1 else None
     if n == -1:
@@ -203,6 +219,8 @@ def power(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
         return mapped(x, lambda term: Apply("sqrt", term))
     if n == -HALF:
         return mapped(x, lambda term: Apply("reciprocal", Apply("sqrt", term)))
+    if n == 2 and isinstance(symbol, Activation) and symbol.tensor.type.max_width > TABLE_BITS:
+        return product(loader, node, symbol, symbol)
     if n is None or n.denominator != 1 or not 0 <= n <= MAX_POWER:
         raise loader.error(
             node, f"has the exponent {'that varies' if n is None else float(n)}",

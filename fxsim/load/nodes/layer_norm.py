@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from fxsim import ops
-from fxsim.formats import Format
 from fxsim.integers import IntArray
 from fxsim.layers.layer_norm import integer_sqrt
 from fxsim.load.affine import Activation, Channels, Line, Symbol, channels
 from fxsim.load.loader import Loader, handles
 from fxsim.load.model import FileNode
 from fxsim.load.nodes.grid import ordered
+from fxsim.load.nodes.product import square
 from fxsim.load.nodes.reorder import own_axis
 
 OUT_FRAC = 16  # fraction bits of the quotient
@@ -71,16 +71,9 @@ def normalized(loader: Loader, node: FileNode, x: Activation, epsilon: Fraction)
     with loader.builder.block("layer_norm", loader.block_name(node), [x.tensor], params) as outputs:
         raw = x.tensor << x.tensor.frac if x.tensor.frac else x.tensor
         d = raw * size - raw.sum(-1).reshape(*keep)
-        squares = unsigned(d * d, max(map(abs, d.type.bounds)) ** 2).sum(-1)
-        radicand = (squares * (1 << 2 * t)) + constant
+        radicand = square(d).sum(-1) * (1 << 2 * t) + constant
         r = integer_sqrt(radicand, f"{loader.block_name(node)}_sqrt").reshape(*keep)
         one = loader.builder.apply(ops.Const(IntArray(np.array(1 << OUT_FRAC + t))))
         q = loader.builder.apply(ops.Div(), d * one, r)
         outputs.append(q)
     return Activation(outputs[0], (Line(root / (1 << OUT_FRAC)),))
-
-
-def unsigned(x: Any, most: int) -> Any:
-    """A square, whose type does not know that it is one."""
-    width = max(most.bit_length(), 1)
-    return x.cast(Format(width, width, signed=False))

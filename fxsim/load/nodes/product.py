@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fxsim.formats import Format
 from fxsim.load.affine import Activation, Channels, Constant, Line, Symbol, channels
 from fxsim.load.functions import Apply
 from fxsim.load.loader import Loader, handles
@@ -16,6 +17,7 @@ from fxsim.load.nodes.dense import dense, scaled, weights
 from fxsim.load.nodes.grid import GRID_BITS, along
 from fxsim.load.nodes.join import lifted
 from fxsim.load.terms import scaled as times
+from fxsim.trace import Tensor
 
 
 @handles("Mul", "Div")
@@ -102,7 +104,9 @@ def product(loader: Loader, node: FileNode, a: Activation, b: Activation) -> Act
     Zero points are taken off the codes first, v + o / s. ValueError where o / s has a denominator of more
     than 32 bits, or where scales vary along different axes.
     """
-    x, y = (centred(loader, node, loader.materialised(node, v)) for v in (a, b))
+    same = a.tensor.node is b.tensor.node and (a.lines, a.axis) == (b.lines, b.axis)
+    x = centred(loader, node, loader.materialised(node, a))
+    y = x if same else centred(loader, node, loader.materialised(node, b))
     rank = max(len(x.shape), len(y.shape))
     x, y = lifted(x, rank), lifted(y, rank)
     axes = {v.axis for v in (x, y)} - {None}
@@ -116,9 +120,17 @@ def product(loader: Loader, node: FileNode, a: Activation, b: Activation) -> Act
         n = max(len(x.lines), len(y.lines))
         rows = zip(x.lines * (n // len(x.lines)), y.lines * (n // len(y.lines)), strict=True)
         lines = tuple(Line(p.scale * q.scale) for p, q in rows)
-        result = Activation(x.tensor * y.tensor, lines, axis).settled()
+        z = square(x.tensor) if same else x.tensor * y.tensor
+        result = Activation(z, lines, axis).settled()
         outputs.append(result.tensor)
     return result
+
+
+def square(x: Tensor) -> Tensor:
+    """x * x. The type of a product does not know that it is a square: the sign is dropped, as none can be."""
+    y = x * x
+    width = max((max(map(abs, x.type.bounds)) ** 2).bit_length(), 1)
+    return y.cast(Format(width, width - y.frac, signed=False))
 
 
 def centred(loader: Loader, node: FileNode, x: Activation) -> Activation:
