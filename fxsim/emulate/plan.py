@@ -28,6 +28,9 @@ CACHE_BYTES = 1 << 19
 
 LEAST_LANES, MOST_LANES = 16, 4096
 
+# Below so many lanes calls cost more than what they compute: rather than that, a chunk may be this large.
+FEW_LANES, SPILL_BYTES = 128, 1 << 21
+
 
 @dataclass(eq=False)
 class Buffer:

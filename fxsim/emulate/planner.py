@@ -9,7 +9,19 @@ from typing import Any
 import numpy as np
 
 from fxsim.emulate import carriers as c
-from fxsim.emulate.plan import CACHE_BYTES, LEAST_LANES, MOST_LANES, Bind, Buffer, Loc, Plan, Step, View
+from fxsim.emulate.plan import (
+    CACHE_BYTES,
+    FEW_LANES,
+    LEAST_LANES,
+    MOST_LANES,
+    SPILL_BYTES,
+    Bind,
+    Buffer,
+    Loc,
+    Plan,
+    Step,
+    View,
+)
 from fxsim.emulate.table import apply
 from fxsim.graph import Graph, Input, Node, Value
 from fxsim.integers import Array
@@ -148,7 +160,8 @@ class Planner:
                 targets[t] = Loc(view.buffer, np.arange(view.start, view.stop), self.locs[t].point)
         plan = Plan(inputs, self.steps, targets, LEAST_LANES)
         self._assign(plan)
-        lanes = max(CACHE_BYTES // max(plan.bytes_per_sample, 1), 1)
+        size = max(plan.bytes_per_sample, 1)
+        lanes = max(CACHE_BYTES // size, min(SPILL_BYTES // size, FEW_LANES), 1)
         plan.lanes = min(max(1 << (lanes.bit_length() - 1), LEAST_LANES), MOST_LANES)
         return plan
 

@@ -77,20 +77,38 @@ def from_real(x: Array, target: Format, integer: bool = False) -> Array:
     WRAP wraps, and what is not finite counts as 2**1024 with its sign, which wraps to 0 and saturates to an
     end. ap_int makes 1 of what lies in -0.5 < x < 0; so does this.
     """
+    if not integer and (near := _in_range(x, target)) is not None:
+        return near
     huge = np.copysign(2.0**1000, x)
     x = np.where(np.isfinite(x), x, huge)
     return from_double(np.where((x < 0) & (x > -0.5), 1.0, x) if integer else x, target)
 
 
+# float64's own rounding of x * 2**frac, which is exact, where every result fits the format.
+_ROUNDINGS = {Rounding.TRN: np.floor, Rounding.TRN_ZERO: np.trunc, Rounding.RND_CONV: np.rint}
+
+
+def _in_range(x: Array, target: Format) -> Array | None:
+    """The same, quickly, where nothing overflows; None elsewhere."""
+    round_ = _ROUNDINGS.get(target.rounding)
+    if round_ is None or target.width > 53 or abs(target.frac) > 900 or not x.size:
+        return None
+    codes = x * 2.0**target.frac
+    round_(codes, out=codes)
+    least = target.lo + (target.overflow is Overflow.SAT_SYM)
+    if not (codes.min() >= least and codes.max() <= target.hi):  # NaN is not in range either
+        return None
+    return codes.astype(np.int64)
+
+
 def to_real(raw: Array, frac: int, dtype: Any) -> Array:
     """raw * 2**-frac in `dtype` (float32 or float64), rounded once to nearest, ties to even."""
     raw = exact(raw)
-    if raw.dtype != object:
-        bits = 24 if np.dtype(dtype) == np.float32 else 53
-        if np.abs(raw).max(initial=0) < 1 << 53:
-            return np.ldexp(raw.astype(np.float64), -frac).astype(dtype)
-    else:
-        bits = 24 if np.dtype(dtype) == np.float32 else 53
+    bits = 24 if np.dtype(dtype) == np.float32 else 53
+    if raw.dtype != object and raw.size and raw.min() > -(1 << 53) and raw.max() < 1 << 53:
+        if abs(frac) <= 900:  # a power of two multiplies exactly
+            return (raw * 2.0**-frac).astype(dtype)
+        return np.ldexp(raw.astype(np.float64), -frac).astype(dtype)
     return np.array([_nearest(int(v), frac, bits) for v in raw.ravel()], dtype).reshape(raw.shape)
 
 
