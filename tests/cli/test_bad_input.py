@@ -4,6 +4,8 @@ status."""
 from __future__ import annotations
 
 import builtins
+import io
+import json
 import re
 import shutil
 import sys
@@ -18,7 +20,7 @@ import fxsim
 import fxsim.compare
 from fxsim import iterate
 from fxsim.cli import main
-from fxsim.data import digits_model
+from fxsim.data import digits_keras, digits_model
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
 CASES: dict[str, Callable[[Path, pytest.MonkeyPatch], Any]] = {}
@@ -116,6 +118,71 @@ def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
     path = tmp / "model.pkl"
     path.write_bytes(b"abc")
     fxsim.load(path)
+
+
+def keras_file(tmp: Path, change: Callable[[dict[str, bytes]], None]) -> Path:
+    """The Keras model that ships with changed members."""
+    import zipfile
+
+    with zipfile.ZipFile(digits_keras()) as old:
+        content = {name: old.read(name) for name in old.namelist()}
+    change(content)
+    with zipfile.ZipFile(tmp / "m.keras", "w") as new:
+        for name, data in content.items():
+            new.writestr(name, data)
+    return tmp / "m.keras"
+
+
+def keras_class(name: str, module: str) -> Callable[[dict[str, bytes]], None]:
+    """The first layer of the file as one of another class."""
+
+    def change(content: dict[str, bytes]) -> None:
+        config = json.loads(content["config.json"])
+        config["config"]["layers"][1].update(class_name=name, module=module, registered_name=None)
+        content["config.json"] = json.dumps(config).encode()
+
+    return change
+
+
+@case("a damaged Keras file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    (tmp / "m.keras").write_bytes(digits_keras().read_bytes()[:5000])
+    fxsim.load(tmp / "m.keras")
+
+
+@case("a Keras file without its weights")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.load(keras_file(tmp, lambda content: content.pop("model.weights.h5")))
+
+
+@case("an HDF5 file of Keras 2 or QKeras")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    (tmp / "m.h5").write_bytes(b"\x89HDF")
+    fxsim.load(tmp / "m.h5")
+
+
+@case("a Lambda layer in a Keras file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.load(keras_file(tmp, keras_class("Lambda", "keras.layers")))
+
+
+@case("a Keras layer with real weights")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    path = keras_file(tmp, keras_class("Dense", "keras.layers"))
+    fxsim.load(path, input=fxsim.SQ(2, 6))
+
+
+@case("a NaN weight in a Keras file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    def change(content: dict[str, bytes]) -> None:
+        import h5py
+
+        buffer = io.BytesIO(content["model.weights.h5"])
+        with h5py.File(buffer, "r+") as file:
+            file["layers/q_dense/vars/0"][3, 4] = np.nan
+        content["model.weights.h5"] = buffer.getvalue()
+
+    fxsim.load(keras_file(tmp, change))
 
 
 def onnx_model(
@@ -253,6 +320,38 @@ def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
 
     without("g++", tmp, patch)
     rtl.verify(graph(), np.zeros((3, 2)))
+
+
+def exported(tmp: Path, weight: int = 3, **options: Any) -> None:
+    import hls
+
+    network = fxsim.trace(lambda x: x @ np.full((4, 2), weight), fxsim.SQ(4, 0), shape=(4,))
+    hls.export(network, tmp / "project", **options)
+
+
+@case("a strategy that hls4ml's back end does not have")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    exported(tmp, backend="Quartus", strategy="Latency")
+
+
+@case("a layer of an hls4ml project that there is not")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    exported(tmp, reuse_factor={"fc": 2})
+
+
+@case("a reuse factor that hls4ml would change")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    exported(tmp, strategy="Resource", reuse_factor=3)
+
+
+@case("weights that distributed arithmetic would round")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    exported(tmp, (1 << 24) + 1, strategy="distributed_arithmetic")
+
+
+@case("the part of an hls4ml project in several words")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    exported(tmp, part="xc7 z020")
 
 
 @case("missing g++, for an HLS C simulation")
