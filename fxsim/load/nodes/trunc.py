@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from fxsim import ops
 from fxsim.boundary import QUANT_ROUNDINGS
-from fxsim.integers import Array
-from fxsim.load.affine import Activation, Constant, Symbol, channels
+from fxsim.integers import Array, IntArray
+from fxsim.load.affine import Activation, Constant, Symbol, channels, log2
 from fxsim.load.loader import Loader, handles
 from fxsim.load.model import FileNode
 from fxsim.load.nodes.quant import Quantizer, codes, parameter
@@ -74,7 +75,12 @@ def whole(loader: Loader, node: FileNode, x: Activation, q: Quantizer) -> Activa
         lambda line, s, z: line.then(1 / s, z), channels(q.scale, x.shape), channels(q.zero, x.shape)
     ).settled()
     if whole_numbers(y):
-        return y
+        line, power = y.lines[0], log2(y.lines[0].scale)
+        if len(y.lines) > 1 or power is None or line.offset.denominator != 1:
+            return y
+        # In integers, so that what follows is one cast.
+        zero = loader.builder.apply(ops.Const(IntArray(np.array(int(line.offset)))))
+        return Activation((y.tensor << power) + zero if line.offset else y.tensor << power)
     low, high = ends(y)
     return codes(loader, node, y, Quantizer(ONE, NONE, low, high))
 
