@@ -182,3 +182,12 @@ def test_weights_behind_the_flatbuffer(rng: np.random.Generator, tmp_path: Path)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"b\.tflite is truncated: buffer 1 ends beyond it"):
         fxsim.load(path)
+
+
+def test_one_tensor_twice_among_the_outputs(tmp_path: Path) -> None:
+    w = Writer()
+    x, y = w.tensor("x", (1, 3), 0.5, 1), w.tensor("y", (1, 3), 0.25, 0)
+    w.op("QUANTIZE", [x], [y], kind="QuantizeOptions")
+    w.ends([x], [y, y])
+    graph = fxsim.load(w.save(tmp_path / "t.tflite"))
+    assert graph.output_names == ("y", "y_1")

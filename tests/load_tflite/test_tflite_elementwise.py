@@ -188,3 +188,38 @@ def test_softmax_of_two_equal_and_of_far_classes(tmp_path: Path) -> None:
     codes = np.arange(-128, 128)
     raw = np.stack([np.full(256, 5), codes, codes[::-1]], 1)
     assert np.array_equal(fxsim.load(path).run_raw(raw), litert(path, raw)["y"][:, 0])
+
+
+def test_operands_with_and_without_a_batch_axis(rng: np.random.Generator, tmp_path: Path) -> None:
+    w = Writer()
+    x = w.tensor("x", (1, 3, 4), 0.1, 3)
+    flat, last = w.tensor("flat", (3, 4), 0.1, 3), w.tensor("last", (4,), 0.1, 3)
+    w.op("RESHAPE", [x, w.integers("s", [3, 4])], [flat])
+    ends = [w.integers(f"e{i}", v) for i, v in enumerate(([1, 0], [2, 4], [1, 1]))]
+    w.op("STRIDED_SLICE", [flat, *ends], [last], kind="StridedSliceOptions", shrinkAxisMask=1)
+    rows = w.constant("rows", rng.integers(-128, 128, (2, 1, 4), dtype=np.int8), 0.07, -9)
+    sums = [(x, last, (1, 3, 4)), (flat, x, (1, 3, 4)), (flat, last, (3, 4)), (rows, x, (2, 3, 4))]
+    sums.append((rows, flat, (2, 3, 4)))
+    made = [w.tensor(f"y{i}", shape, 0.2, -5) for i, (_, _, shape) in enumerate(sums)]
+    for (a, b, _), y in zip(sums, made, strict=True):
+        w.op("ADD", [a, b], [y], kind="AddOptions")
+    w.ends([x], made)
+    equal(rng, w.save(tmp_path / "b.tflite"), 20)
+
+
+def test_a_batch_of_several_samples_is_kept_apart(rng: np.random.Generator, tmp_path: Path) -> None:
+    import fxsim
+
+    w = Writer()
+    x, y = w.tensor("x", (2, 3, 4), 0.1, 3), w.tensor("y", (2, 3, 4), 0.2, 3)
+    rows = w.constant("rows", rng.integers(-128, 128, (2, 1, 4), dtype=np.int8), 0.07, -9)
+    w.op("ADD", [x, rows], [y], kind="AddOptions")
+    w.ends([x], [y])
+    with pytest.raises(ValueError, match=r"joins shapes \(2, 3, 4\) and \(2, 1, 4\) over the batch axis"):
+        fxsim.load(w.save(tmp_path / "b.tflite"))
+    w = Writer()
+    x, y = w.tensor("x", (1, 3, 4), 0.1, 3), w.tensor("y", (1, 3, 4), 0.2, 3)
+    w.op("ADD", [x, w.constant("c", np.ones((1, 5), np.int8), 0.1)], [y], kind="AddOptions")
+    w.ends([x], [y])
+    with pytest.raises(ValueError, match=r"joins shapes \(1, 3, 4\) and \(1, 5\); they must broadcast"):
+        fxsim.load(w.save(tmp_path / "c.tflite"))

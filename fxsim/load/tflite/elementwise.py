@@ -94,36 +94,38 @@ def folded(loader: Loader, op: FileOp) -> bool:
 
 
 def pair(loader: Loader, op: FileOp) -> tuple[list[Tensor | Array], bool]:
-    """Both operands without the batch axis, constants as arrays, and whether the result has one."""
+    """Both operands without the batch axis, constants as arrays, and whether the result has one.
+
+    Axis 0 of the result is the batch where every operand of the greatest rank has the batch (or, in a
+    constant, one row for all samples) there.
+    """
     symbols = [loader.symbols[loader.tensor(op, i).index] for i in (0, 1)]
-    codes = [loader.codes(op, i) if not isinstance(s, Fixed) else None for i, s in enumerate(symbols)]
-    known = [c for c in codes if c is not None]
+    operands = [s.values if isinstance(s, Fixed) else loader.codes(op, i) for i, s in enumerate(symbols)]
+    known = [c for c in operands if isinstance(c, Codes)]
     if not known:
         raise loader.error(op, "has constants only", "fold it before conversion")
-    lead = any(c.lead for c in known)
-    rank = max(len(loader.shape(c)) for c in known)
-    if loader.batch > 1 and any(len(loader.shape(c)) != rank for c in known):
-        raise loader.error(op, "broadcasts over the batch axis", "give its operands equal ranks")
+    shapes = [loader.shape(c) if isinstance(c, Codes) else c.shape for c in operands]
+    rank = max(len(s) for s in shapes)
+    top = [c for c, s in zip(operands, shapes, strict=True) if len(s) == rank]
+    lead = all(c.lead if isinstance(c, Codes) else c.shape[0] == 1 for c in top) and any(
+        c.lead for c in known
+    )
+    if loader.batch > 1 and not (lead and all(len(loader.shape(c)) == rank for c in known)):
+        raise loader.error(
+            op, f"joins shapes {shapes[0]} and {shapes[1]} over the batch axis", "give them equal ranks"
+        )
     out: list[Tensor | Array] = []
-    for s, c in zip(symbols, codes, strict=True):
-        if c is not None:
+    for c, s in zip(operands, shapes, strict=True):
+        if isinstance(c, Codes):
             out.append(c.tensor)
-            continue
-        assert isinstance(s, Fixed)
-        values = s.values.astype(np.int64)
-        if lead and values.ndim == rank:
-            if values.shape[0] != 1:
-                raise loader.error(op, f"has a constant {values.shape} per sample", "use one for all samples")
-            values = values[0]
-        if values.ndim > rank - lead:
-            raise loader.error(
-                op, f"has a constant of shape {values.shape}", f"it must have {rank} axes at most"
-            )
-        out.append(values)
-    shape = np.broadcast_shapes(*(t.shape for t in out))
-    if known[0].lead != lead or shape[: len(shape)] != np.broadcast_shapes(shape, known[0].tensor.shape):
-        raise loader.error(op, f"has operands of shapes {[t.shape for t in out]}", "give them equal ranks")
-    loader.room(op, *shape)
+        else:
+            values = c.astype(np.int64)
+            out.append(values[0] if lead and len(s) == rank else values)
+    try:
+        joined = np.broadcast_shapes(*(t.shape for t in out))
+    except ValueError:
+        raise loader.error(op, f"joins shapes {shapes[0]} and {shapes[1]}", "they must broadcast") from None
+    loader.room(op, *joined)
     return out, lead
 
 

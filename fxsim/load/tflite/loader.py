@@ -44,7 +44,12 @@ class Loader:
         )
         self.builder.inputs = [i for i, _ in pairs]
         self.builder.encoders = [e for _, e in pairs]
-        names = [self.file.tensors[i].name for i in self.file.outputs]
+        names: list[str] = []
+        for i in self.file.outputs:
+            name = self.file.tensors[i].name
+            while name in names:
+                name = f"{name}_{len(names)}"
+            names.append(name)
         return self.builder.finish([t for t, _ in ends], names, [a for _, a in ends])
 
     def _enter(self, t: FileTensor) -> None:
