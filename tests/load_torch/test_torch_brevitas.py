@@ -8,6 +8,8 @@ import brevitas.nn as qnn
 import pytest
 import torch
 from brevitas.quant import (
+    Int4WeightPerTensorFloatDecoupled,
+    Int8AccumulatorAwareWeightQuant,
     Int8ActPerTensorFloat,
     Int8Bias,
     Int8BiasPerTensorFloatInternalScaling,
@@ -203,3 +205,105 @@ def test_upsampling_and_input_format() -> None:
     x = (samples(50, 2, 4, 4) * 16).round().clip(-127, 127) / 16
     outside = fxsim.load(module, example=x[:1])
     assert (graph.codes(x)["3"] == outside.codes(x)["3"]).all()
+
+
+class Fn(nn.Module):
+    """A forward that is a function of the module and x."""
+
+    def __init__(self, fn: Any, **modules: nn.Module) -> None:
+        super().__init__()
+        self.fn = fn
+        for name, module in modules.items():
+            setattr(self, name, module)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.fn(self, x)
+
+
+def identity(bits: int = 5, **options: Any) -> nn.Module:
+    return qnn.QuantIdentity(bit_width=bits, return_quant_tensor=True, **options)
+
+
+def linear(a: int, b: int, **options: Any) -> nn.Module:
+    return qnn.QuantLinear(a, b, bias=True, **({"weight_bit_width": 4} | options))
+
+
+OTHERS: dict[str, tuple[Any, tuple[int, ...], set[str]]] = {
+    "dictionary": (lambda: Fn(lambda s, x: {"a": s.b(s.l(s.q(x))), "c": s.q(x)},
+                              q=identity(), l=linear(8, 4), b=identity()), (8,), {"b", "q@1"}),
+    "a module named as the input": (lambda: Fn(lambda s, x: s.x(s.l(s.q(x))), q=identity(), l=linear(8, 4),
+                                               x=identity()), (8,), {"x", "x_2"}),
+    "sequences": (lambda: Fn(lambda s, x: s.b(s.l(s.q(x))), q=identity(), l=linear(8, 4), b=identity()),
+                  (3, 8), {"l.product", "l"}),
+    "scale and bias": (lambda: nn.Sequential(identity(), qnn.QuantConv2d(2, 4, 3), identity(6),
+                                             qnn.BatchNorm2dToQuantScaleBias(4), identity(6)),
+                       (2, 6, 6), {"3.mul", "3"}),
+    "one layer twice": (lambda: Fn(lambda s, x: s.b(s.l(s.q(s.l(s.q(x))))), q=identity(), l=linear(8, 8),
+                                   b=identity()), (8,), {"q", "q@1", "l", "l@1"}),
+    "quantizers of a layer": (lambda: nn.Sequential(linear(8, 4, input_quant=Int8ActPerTensorFloat,
+                                                           output_quant=Int8ActPerTensorFloat)), (8,),
+                              {"0.input_quant", "0.linear", "0"}),
+    "a scale per channel": (lambda: nn.Sequential(
+        identity(), qnn.QuantConv2d(2, 4, 3, weight_bit_width=4), qnn.QuantReLU(
+            bit_width=4, scaling_per_output_channel=True, per_channel_broadcastable_shape=(1, 4, 1, 1),
+            scaling_stats_permute_dims=(1, 0, 2, 3)),
+        qnn.QuantConv2d(4, 4, 3, groups=4), identity()), (2, 8, 8), {"2", "4"}),
+    "learned widths": (lambda: nn.Sequential(
+        identity(), linear(8, 4), qnn.QuantReLU(bit_width=4, bit_width_impl_type="parameter"),
+        linear(4, 3), identity()), (8,), {"2", "4"}),
+    "a product of activations": (lambda: Fn(lambda s, x: s.b(s.q(x) * s.q(s.l(s.q(x)))), q=identity(),
+                                            l=linear(4, 4), b=identity()), (4, 4), {"mul", "b"}),
+    "a result that nothing reads": (lambda: Fn(lambda s, x: (s.b(s.q(x)), s.q(x))[1], q=identity(),
+                                               b=identity()), (4,), {"q", "q@1"}),
+    "bounded accumulators": (lambda: nn.Sequential(
+        identity(), linear(8, 4, weight_quant=Int8AccumulatorAwareWeightQuant,
+                           weight_accumulator_bit_width=12), identity()), (8,), {"2"}),
+    "decoupled scales": (lambda: nn.Sequential(
+        identity(), linear(8, 4, weight_quant=Int4WeightPerTensorFloatDecoupled), identity()), (8,), {"2"}),
+    "learned rounding": (lambda: nn.Sequential(
+        identity(), linear(8, 4, weight_float_to_int_impl_type="learned_round",
+                           weight_learned_round_impl_type="hard_sigmoid"), identity()), (8,), {"2"}),
+    "16 bits": (lambda: nn.Sequential(identity(16), linear(8, 6, weight_bit_width=16), identity(12)), (8,),
+                {"2"}),
+    "mean pools": (lambda: nn.Sequential(identity(), nn.AvgPool2d(3, 2, 1), qnn.QuantConv2d(2, 4, 1),
+                                         identity()), (2, 8, 8), {"1", "3"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OTHERS, ids=list(OTHERS))
+def test_other_modules_whose_state_stays(case: str) -> None:
+    make, shape, known = OTHERS[case]
+    module = ready(make(), *shape)
+    state = {k: v.clone() for k, v in module.state_dict().items()}
+    flags = [(p, m.training, len(m._forward_hooks), type(m)) for p, m in module.named_modules()]
+    returned = [getattr(m, "return_quant_tensor", None) for m in module.modules()]
+    graph = agree(module, samples(100, *shape))
+    assert known <= set(graph.names)
+    assert all(torch.equal(v, state[k]) for k, v in module.state_dict().items())
+    assert flags == [(p, m.training, len(m._forward_hooks), type(m)) for p, m in module.named_modules()]
+    assert returned == [getattr(m, "return_quant_tensor", None) for m in module.modules()]
+
+
+def test_two_inputs() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.end = identity(4), identity(6), identity(5)
+            self.left, self.right = linear(6, 4), linear(3, 4)
+
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return self.end(self.left(self.a(x)) - self.right(self.b(y)))
+
+    module, x, y = Two(), samples(200, 6), samples(200, 3, seed=2)
+    for _ in range(4):
+        module(torch.from_numpy(x), torch.from_numpy(y))
+    graph = fxsim.load(module.eval(), example=(x[:1], y[:1]))
+    theirs, own = run(module, graph, [x, y]), graph.codes(x, y)
+    assert len(theirs) == 3
+    for name, codes in theirs.items():
+        assert (codes == own[name]).all(), name
+
+
+def test_the_first_quantizer_is_missing() -> None:
+    with pytest.raises(ValueError, match=r"node '0' .*a Quant node is a brevitas.nn.QuantIdentity or a fake"):
+        fxsim.load(nn.Sequential(linear(8, 4), identity()).eval(), example=samples(1, 8))

@@ -147,6 +147,8 @@ FUNCTIONS: list[Op] = [
     f.hardswish,
     lambda x: f.leaky_relu(x, 0.1),
     lambda x: f.elu(x, 1.5),
+    lambda x: f.prelu(x, torch.tensor([0.25])),
+    lambda x: f.prelu(x, torch.tensor([0.25, -0.5, 2.0, 0.0])),
     f.gelu,
     lambda x: f.gelu(x, approximate="tanh"),
     f.silu,

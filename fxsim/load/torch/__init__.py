@@ -25,7 +25,13 @@ def read(module: Any, example: Any, input: Format | None, rescale: str) -> Graph
     from fxsim.load.torch.program import translated
 
     program, name = exported(module, example)
-    return Loader(translated(program, name, input is not None), input, rescale).graph()
+    model = translated(program, name, input is not None)
+    try:
+        return Loader(model, input, rescale).graph()
+    except ValueError as e:
+        if "Quant node" not in str(e):
+            raise
+        raise ValueError(f"{e} (a Quant node is a brevitas.nn.QuantIdentity or a fake quantizer)") from e
 
 
 __all__ = ["read"]

@@ -88,6 +88,7 @@ class Program:
         self.nodes: list[FileNode] = []
         self.constants: dict[str, Array] = {}
         self.values: dict[Any, Any] = {}
+        self.fixed: set[str] = set()  # tensors of quantized constants
         self.quantizers = 0
         self.names = names(program)
         self.taken = set(self.names.values())
@@ -253,6 +254,8 @@ class Program:
         given = tuple(self.stored(v) for v in inputs)
         made = (name, *(f"{name}.{i}" for i in range(1, outputs)))
         self.taken.update(made)
+        if all(n in self.fixed or n in self.constants for n in given if n):
+            self.fixed.update(made)
         kept = {k: v for k, v in attributes.items() if v is not None}
         self.nodes.append(FileNode(op, domain, name, given, made, kept))
         return name

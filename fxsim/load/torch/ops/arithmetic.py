@@ -10,7 +10,7 @@ from fxsim.load.torch.program import NEAREST, Program, translates
 
 NEAREST.update(
     {
-        "aten::prelu": "use relu or leaky_relu",
+        "aten::einsum": "write it with matmul and permute",
         "aten::group_norm": "use batch_norm, which is folded into the next quantizer",
         "aten::instance_norm": "use batch_norm, which is folded into the next quantizer",
         "aten::where": "write the choice with relu, clamp or maximum",
@@ -148,6 +148,15 @@ ONE_NUMBER: dict[str, Any] = {
     "celu": lambda a: ("Celu", {"alpha": float(a["alpha"])}),
     "reciprocal": lambda a: ("Reciprocal", {}),
 }
+
+
+@translates("aten::prelu")
+def prelu(p: Program, node: Any, a: dict[str, Any]) -> str:
+    """x where x >= 0, else slope * x; one slope, or one per channel."""
+    slope = a["weight"]
+    if not isinstance(slope, str) and slope.numel() > 1:
+        slope = slope.reshape(-1, *[1] * (len(p.sizes(node)) - 2))
+    return p.emit("PRelu", [a["self"], slope], p.name(node))
 
 
 @translates("aten::softmax", "aten::_softmax")

@@ -54,7 +54,7 @@ def reshape(p: Program, node: Any, a: dict[str, Any]) -> Any:
     old, new = p.sizes(node.args[0]), p.sizes(node)
     if old == new:
         return named(p, node, a["self"])
-    if not new or new[0] != old[0]:
+    if a["self"] not in p.fixed and (not new or new[0] != old[0]):
         raise p.error(
             node, f"turns {old} into {new}, which does not keep the batch axis",
             "keep axis 0 as it is (x.flatten(1), x.reshape(len(x), ...))",
@@ -93,7 +93,7 @@ def slice_(p: Program, node: Any, a: dict[str, Any]) -> Any:
 
 
 def _slice(p: Program, node: Any, x: Any, dim: int, start: int, end: int, step: int, name: str) -> str:
-    if dim % len(p.sizes(node.args[0])) == 0:
+    if dim % len(p.sizes(node.args[0])) == 0 and x not in p.fixed:
         raise p.error(node, "cuts the batch axis", "cut the other axes only")
     parts = [np.array([v], np.int64) for v in (start, end, dim, step)]
     return p.emit("Slice", [x, *parts], name)
