@@ -27,6 +27,11 @@ class Certificate:
     shift: int
 
     @property
+    def half(self) -> int:
+        """The part of the constant that rounds to nearest, which the records leave out."""
+        return (1 << self.shift) >> 1
+
+    @property
     def bits(self) -> int:
         """Bits of the multiplier without trailing zeros."""
         m = abs(self.multiplier)

@@ -38,7 +38,8 @@ def rescale(
     threshold  lo + the number of steps reached
 
     `method` is "auto" (the cheaper in adder bits, as in `fxsim.load.rescale`), "dyadic" or "threshold". The
-    params have the keys of `fxsim.load.rescale`; `near_ties` is empty, as the runtime rounds in integers.
+    params have the keys of `fxsim.load.rescale`, with `constant` (without its half) for acc >= 0 and `negative`
+    for acc < 0; `near_ties` is empty, as the runtime rounds in integers.
     Raises ValueError for sums that may leave int32.
     """
     lo, hi = x.type.bounds
@@ -108,7 +109,8 @@ def record(
         "dyadic": IntArray([int(d) for d in dyadic]),
         "bits": IntArray([-1 if k is None else k.bits for k in certificates]),
         "multiplier": IntArray([k.multiplier for k in known]),
-        "constant": IntArray([k.constant for k in known]),
+        "constant": IntArray([k.constant[1] - k.half for k in known]),
+        "negative": IntArray([k.constant[0] - k.half for k in known]),
         "shift": IntArray([k.shift for k in known]),
         "reasons": tuple("" if k else "its steps lie on no line" for k in certificates),
         "cost": costs,
