@@ -227,6 +227,72 @@ def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
     fxsim.load(onnx_model(tmp / "m.onnx", [quant(["x", "s", "z", "b"], "y")], [1, "n"], QUANT_PARAMETERS))
 
 
+def damaged(tmp: Path, edit: Callable[[Any], Any]) -> None:
+    """Load a small model after `edit(proto)`."""
+    import onnx
+
+    nodes = [quant(["x", "s", "z", "b"], "q"), onnx.helper.make_node("Add", ["q", "q"], ["y"], name="sum")]
+    path = onnx_model(tmp / "m.onnx", nodes, [1, 4], QUANT_PARAMETERS)
+    proto = onnx.load(str(path))
+    edit(proto)
+    path.write_bytes(proto.SerializeToString())
+    fxsim.load(path)
+
+
+@case("a model with a loop of its own graph")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from onnx import helper
+
+    body = helper.make_graph([], "body", [], [])
+    loop = helper.make_node("Loop", ["", "", "q"], ["y"], name="again", body=body)
+    fxsim.load(onnx_model(tmp / "m.onnx", [quant(["x", "s", "z", "b"], "q"), loop], [1, 4], QUANT_PARAMETERS))
+
+
+@case("a model with a cycle")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    damaged(tmp, lambda proto: proto.graph.node[0].input.__setitem__(0, "y"))
+
+
+@case("a model whose tensors have one name")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    damaged(tmp, lambda proto: proto.graph.initializer.append(proto.graph.initializer[0]))
+
+
+@case("a model whose weights lie outside its folder")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    def edit(proto: Any) -> None:
+        tensor = proto.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = 1
+        tensor.external_data.add(key="location", value="../secret")
+
+    damaged(tmp, edit)
+
+
+@case("a model that declares more than memory holds")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    damaged(tmp, lambda proto: proto.graph.initializer[0].dims.extend([1 << 40, 1 << 40]))
+
+
+@case("a folder in place of a model file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    (tmp / "m.onnx").mkdir()
+    fxsim.load(tmp / "m.onnx")
+
+
+@case("2 GB of zeros in place of a model file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    with (tmp / "m.onnx").open("wb") as file:
+        file.truncate(1 << 31)
+    fxsim.load(tmp / "m.onnx")
+
+
+@case("a quantizer whose scale is 0")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    nodes = [quant(["x", "s", "z", "b"], "y")]
+    fxsim.load(onnx_model(tmp / "m.onnx", nodes, [1, 4], QUANT_PARAMETERS | {"s": 0.0}))
+
+
 @case("a quantizer whose scale is missing")
 def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
     fxsim.load(onnx_model(tmp / "m.onnx", [quant(["x", "x", "z", "b"], "y")], [1, 4], {"z": 0.0, "b": 4.0}))
