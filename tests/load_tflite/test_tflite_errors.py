@@ -45,6 +45,14 @@ def single(
     return w
 
 
+def huge(op: str) -> Writer:
+    w = Writer()
+    x, y = w.tensor("in", (1, 4), 1e12 if op == "HARD_SWISH" else 1e8, 0), w.tensor("out", (1, 4), 0.5, 0)
+    w.op(op, [x], [y], **({"kind": "HardSwishOptions"} if op == "HARD_SWISH" else {}))
+    w.ends([x], [y])
+    return w
+
+
 IMAGE = np.ones((2, 3, 3, 2), np.int8)
 CONV = {"op": "CONV_2D", "shape": (1, 4, 4, 2), "weights": IMAGE, "strideH": 1, "strideW": 1}
 CASES: list[tuple[Any, str]] = [
@@ -94,6 +102,8 @@ CASES: list[tuple[Any, str]] = [
     (lambda: single("AVERAGE_POOL_2D", kind="Pool2DOptions", strideH=1, strideW=1, filterHeight=1 << 24,
                     filterWidth=1, padding=0), "elements; use a smaller input"),
     (lambda: single("SOFTMAX", kind="SoftmaxOptions", beta=1.0), "they must be 1/256 and -128"),
+    (lambda: huge("HARD_SWISH"), "has an input scale of 1e"),
+    (lambda: huge("RELU"), "calibrate the scales again"),
     (lambda: single("LEAKY_RELU", kind="LeakyReluOptions", alpha=float("nan")), "has alpha nan"),
     (lambda: single("GATHER", constants=([9],), kind="GatherOptions", axis=1), "indices of Gather must lie"),
 ]  # fmt: skip

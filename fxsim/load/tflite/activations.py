@@ -120,6 +120,8 @@ def hard_swish(loader: Loader, op: FileOp) -> Codes:
     fine = F32(1.0 / 128.0) * q.scale
     m_out, e_out = _short(float(fine / out.scale))
     m_relu, e_relu = _short(float(fine / (F32(3.0) / F32(32768.0))))
+    if e_relu > 30:
+        raise loader.error(op, f"has an input scale of {q.real:.6g}", "calibrate it again")
     if e_out > 0:
         raise loader.error(op, "has an output scale below 1/128 of its input's", "calibrate it again")
 

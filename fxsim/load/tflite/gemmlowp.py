@@ -46,7 +46,7 @@ def multiply(a: Array | int, m: int, e: int) -> Array:
     if a.size and (a.min() < INT32_MIN or a.max() > INT32_MAX):
         raise ValueError(
             f"a factor of {m * 2.0 ** (e - 31):.6g} shifts {int(np.abs(a).max() >> max(e, 0))} left by {e} "
-            "bits, beyond int32"
+            "bits, beyond int32; calibrate the scales again"
         )
     return divide_by_power(high_multiply(a, m), max(-e, 0))
 

@@ -38,8 +38,8 @@ def rescale(
     threshold  lo + the number of steps reached
 
     `method` is "auto" (the cheaper in adder bits, as in `fxsim.load.rescale`), "dyadic" or "threshold". The
-    params have the keys of `fxsim.load.rescale`, with `constant` (without its half) for acc >= 0 and `negative`
-    for acc < 0; `near_ties` is empty, as the runtime rounds in integers.
+    params have the keys of `fxsim.load.rescale`; `constant` (without its half) is that of acc >= 0 and
+    `negative` that of acc < 0; `near_ties` is empty, as the runtime rounds in integers.
     Raises ValueError for sums that may leave int32.
     """
     lo, hi = x.type.bounds

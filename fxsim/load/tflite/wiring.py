@@ -56,6 +56,7 @@ def pack(loader: Loader, op: FileOp) -> Symbol:
     at = at % rank - codes[0].lead
     if at < 0 or any(c.lead != codes[0].lead for c in codes):
         raise loader.error(op, "stacks along the batch axis", "use axes from 1 on")
+    loader.room(op, sum(c.tensor.type.size for c in codes))
     parts = [c.tensor.reshape(*c.tensor.shape[:at], 1, *c.tensor.shape[at:]) for c in codes]
     return Codes(concat(parts, at), codes[0].lead)
 
