@@ -9,7 +9,7 @@ import numpy as np
 
 from fxsim.formats import Format, Overflow, Rounding
 from fxsim.integers import Array
-from hls.chains import Layer
+from hls.kinds import Layer
 from hls.layers import flat, function_name
 
 Described = tuple[dict[str, Any], dict[str, str]]

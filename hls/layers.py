@@ -11,7 +11,7 @@ from hls4ml.backends.template import FunctionCallTemplate
 from hls4ml.model import layers as hls4ml_layers
 from hls4ml.model.attributes import Attribute
 
-from hls.chains import Body, Layer
+from hls.kinds import Body, Layer
 from hls.lower import ports, source
 
 

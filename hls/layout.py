@@ -45,8 +45,8 @@ class _Mover:
     def __init__(self, old: Graph) -> None:
         self.old = old
         self.values: list[Node] = list(old.inputs)
-        self.views = {i: View(i, np.arange(i.type.size)) for i in old.inputs}
-        self.origin = {i: k for k, i in enumerate(old.inputs)}
+        self.views: dict[Node, View] = {i: View(i, np.arange(i.type.size)) for i in old.inputs}
+        self.origin: dict[Node, int] = {i: k for k, i in enumerate(old.inputs)}
         self.made: dict[Node, Node] = {}
         self.at = len(old.inputs)
 
@@ -82,8 +82,8 @@ class _Mover:
         for b in self.old.blocks:
             inside = [k for v, k in values.items() if b.start <= self.origin[v] < b.stop]
             if inside:
-                ends = [tuple(self.views[n].base for n in nodes) for nodes in (b.inputs, b.outputs)]
-                found.append(Block(b.kind, b.name, b.params, *ends, inside[0], inside[-1] + 1))
+                before, after = (tuple(self.views[n].base for n in nodes) for nodes in (b.inputs, b.outputs))
+                found.append(Block(b.kind, b.name, b.params, before, after, inside[0], inside[-1] + 1))
         return found
 
     def add(self, type_: TensorType, op: Op, *args: Node) -> Value:
@@ -264,7 +264,7 @@ def _moved_op(v: Value, view: View, shape: tuple[int, ...]) -> Op | None:
     """The op with its per-element parameters in the places of the base; None where no axis has them there."""
     op: Any = v.op
     if isinstance(op, ops.Cast):
-        moved = {}
+        moved: dict[str, Any] = {}
         for name in ("frac", "width", "signed"):
             a = getattr(op, name).array
             full = a if a.size == 1 else _compact(_unplaced(np.broadcast_to(a, v.type.shape), view))

@@ -12,7 +12,8 @@ from fxsim.boundary import Affine, FormatEncoder
 from fxsim.formats import Format
 from fxsim.graph import Block, Graph, Input, Name, Node, Value
 from fxsim.integers import IntArray
-from hls.chains import WIRES, Chains, Layer, is_constant, require_single
+from hls.chains import WIRES, Chains
+from hls.kinds import Layer, is_constant, require_single
 from hls.layout import channels_last
 from hls.lower.code import RESERVED
 from hls.target import DISTRIBUTED, Target
@@ -82,7 +83,9 @@ class Planner:
         ]
         last = [self.layers[k] for k in ends]
         layers = self.forked(last) if self.target.stream else self.layers
-        labels = [i.name for i in self.graph.inputs] + [layer.name for layer in layers]
+        # Streams of Quartus are global variables, and the C library has many short names.
+        tail = "_input" if self.target.stream and self.target.backend == "Quartus" else ""
+        labels = [i.name + tail for i in self.graph.inputs] + [layer.name for layer in layers]
         names = unique_names(labels, RESERVED | ATTRIBUTES)
         inputs, names = names[: len(self.graph.inputs)], names[len(self.graph.inputs) :]
         named = [replace(layer, name=n) for layer, n in zip(layers, names, strict=True)]
@@ -131,7 +134,7 @@ class Planner:
         for producer in (None, *self.layers):
             made = self.graph.inputs if producer is None else producer.outputs
             out += [] if producer is None else [producer]
-            if producer is not None and (producer.kind == "custom" or producer.kind in WIRES):
+            if producer is not None and producer.kind == "custom":
                 continue
             for tensor in made:
                 if read[tensor] > MOST_CLONES:

@@ -15,9 +15,9 @@ from fxsim.iterate.solution import Solution
 from fxsim.iterate.unit import Unit
 from fxsim.machine import Machine
 from fxsim.types import TensorType
-from hls.chains import Body, Layer
 from hls.crossing import buffer, from_c, pointers, to_c
 from hls.iterate import CompiledUnit, Parts, unit_source
+from hls.kinds import Body, Layer
 from hls.lower import Port
 from hls.lower.code import RESERVED, Code
 from hls.machine import machine_ports, machine_source
@@ -119,7 +119,8 @@ def machine_plan(machine: Machine, target: Target) -> Plan:
 
 def single(values: Sequence[Node], name: str, body: Body, target: Target) -> Plan:
     """A plan of one layer."""
-    names = unique_names([p.name for p in body.inputs], {*RESERVED, *ATTRIBUTES, name})
+    tail = "_input" if target.stream and target.backend == "Quartus" else ""  # as in a Planner
+    names = unique_names([p.name + tail for p in body.inputs], {*RESERVED, *ATTRIBUTES, name})
     nodes = tuple(Input(p.type, n) for p, n in zip(body.inputs, names, strict=True))
     made = tuple(Node(p.type) for p in body.outputs)
     formats = {n: target.lane(n.type) for n in (*nodes, *made)}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fxsim.formats import Format
-from hls.chains import Layer
+from hls.kinds import Layer
 from hls.plan import Plan
 from hls.target import DISTRIBUTED
 from hls.wiring import Wires

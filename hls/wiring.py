@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from fxsim.graph import Node
-from hls.chains import Layer
+from hls.kinds import Layer
 from hls.plan import Plan
 
 
@@ -34,7 +34,7 @@ def wires(plan: Plan) -> Wires:
         for x in layer.inputs:
             if source[x] is not layer:
                 readers[x].append(k)
-    names = dict(zip(plan.nodes, plan.inputs, strict=True))
+    names: dict[Node, str] = dict(zip(plan.nodes, plan.inputs, strict=True))
     found: dict[tuple[Node, int], str] = {}
     outputs = []
     for layer in plan.layers:

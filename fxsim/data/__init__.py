@@ -23,6 +23,11 @@ def digits_model(name: str = DIGITS[0]) -> Path:
     return FOLDER / f"{_known(name)}.qonnx.onnx"
 
 
+def digits_qdq() -> Path:
+    """The ONNX file of the convolutional model with QuantizeLinear and DequantizeLinear instead of Quant."""
+    return FOLDER / "digits_cnn_w4a4_pow2.qcdq.onnx"
+
+
 def digits_keras() -> Path:
     """The Keras file of a network 64-24-10 of HGQ2 layers on the same digits, a format for each element.
 
