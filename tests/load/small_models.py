@@ -13,7 +13,8 @@ QONNX = "qonnx.custom_op.general"
 MICROSOFT = "com.microsoft"
 MICROSOFT_OPS = (
     "QLinearAdd", "QLinearMul", "QLinearAveragePool", "QLinearGlobalAveragePool", "QLinearConcat",
-    "QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax", "QGemm", "QuickGelu",
+    "QLinearLeakyRelu", "QLinearSigmoid", "QLinearSoftmax", "QGemm", "QuickGelu", "BiasGelu",
+    "FastGelu",
 )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ def per(*values: float) -> np.ndarray:
     return np.array(values, F32)
 
 
+ELEMENTS = np.arange(-6, 6).astype(F32).reshape(1, 3, 4) / 8
+
 # Each case reads the codes d of one scale, and e, whose three channels have scales of their own.
 CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "max with a constant": ([node("Max", "k d", "y")], {"k": F32(0.75)}),
@@ -78,6 +80,12 @@ CASES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         ],
         {"k": F32(0.0625)},
     ),
+    "a constant for each element": ([node("Add", "k e", "g"), node("Mul", "g k", "y")], {"k": ELEMENTS}),
+    "a quantized constant for each element": (
+        [node("DequantizeLinear", "w ws", "k", axis=1), node("Sub", "d k", "g"), node("Mul", "k g", "y")],
+        {"w": np.arange(-6, 6).astype(np.int8).reshape(1, 3, 4), "ws": per(0.5, 2, 0.25)},
+    ),
+    "index as int32": ([node("ArgMax", "d", "g", axis=2), node("Cast", "g", "y", to=6)], {}),
     "square of sums": (
         [node("MatMul", "d k", "g"), node("Pow", "g two", "y")],
         {"k": np.arange(-128, 128, 8).reshape(4, 8).astype(F32), "two": F32(2)},
@@ -166,6 +174,22 @@ ERRORS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
         [node("ReduceSum", "e k", "y")],
         {"k": ints(1)},
         "sums codes of unequal scales; use",
+    ),
+    "elements without a quantizer": (
+        [node("Mul", "d k", "y")],
+        {"k": F32(1e-9) ** np.arange(12, dtype=F32).reshape(3, 4) % 3},
+        "has a constant that differs from element to element and has no quantizer: .*; put a quantizer on",
+    ),
+    "elements that do not fit": (
+        [node("Mul", "d k", "y")],
+        {"k": np.ones((3, 5), F32)},
+        "does not broadcast",
+    ),
+    "a cast of a fraction": ([node("Cast", "d", "y", to=6)], {}, "casts to type 6; cast to float"),
+    "a narrow cast": (
+        [node("ArgMax", "d", "g", axis=1), node("Add", "g k", "h"), node("Cast", "h", "y", to=3)],
+        {"k": F32(127)},
+        "casts to type 3; cast",
     ),
     "k": ([node("TopK", "d k", "y i")], {"k": ints(9)}, r"has k = 9 of 4 elements; use 1\.\.4"),
     "argmax of the batch": ([node("ArgMax", "d", "y")], {}, "works along the batch axis; use another"),

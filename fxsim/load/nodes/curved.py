@@ -27,6 +27,7 @@ def curve_of(x: Activation | Curve) -> Curve:
 
 def mapped(x: Curve, fn: Callable[..., Term], *parameters: Channels) -> Curve:
     """fn(term, *parameters) per channel; ValueError where parameters vary along different axes."""
+    parameters = tuple(Channels(p.values[:1]) if len(set(p.values)) == 1 else p for p in parameters)
     axes = {a for a in (x.axis, *(p.axis for p in parameters)) if a is not None}
     if len(axes) > 1:
         raise ValueError(f"scales must vary along one axis, not along axes {sorted(axes)} at once")

@@ -146,12 +146,17 @@ def gelu(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     return mapped(x, lambda term: Both("mul", term, Apply("normal", term)))
 
 
-@handles("Gelu", "QuickGelu", domain="com.microsoft")
+@handles("Gelu", "BiasGelu", "FastGelu", "QuickGelu", domain="com.microsoft")
 def microsoft_gelu(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
-    """Gelu, and QuickGelu x * sigmoid(alpha x), of onnxruntime's optimizer."""
+    """Of onnxruntime's optimizer: Gelu(x + bias), FastGelu its tanh form, QuickGelu x * sigmoid(alpha x)."""
     x = curve_of(loader.real(node, operands[0]))
+    if len(operands) > 1 and operands[1] is not None:
+        bias = channels(loader.constant(node, operands[1], "bias").fractions(), x.shape)
+        x = mapped(x, lambda term, b: times(term, Fraction(1), b), bias)
     if node.op == "QuickGelu":
         return mapped(x, lambda term: swish(term, real(node, "alpha", 1.702)))
+    if node.op == "FastGelu":
+        return mapped(x, gelu_tanh)
     return mapped(x, lambda term: Both("mul", term, Apply("normal", term)))
 
 

@@ -16,6 +16,7 @@ from fxsim.load.loader import Loader, handles, static
 from fxsim.load.model import FileNode
 from fxsim.load.nodes.curved import combined
 from fxsim.load.nodes.dense import biased, scaled
+from fxsim.load.nodes.elements import per_element
 from fxsim.load.sums import Sum
 from fxsim.trace import Tensor, concat
 
@@ -36,6 +37,7 @@ def add(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 
 def summed(loader: Loader, node: FileNode, sign: Fraction, a: Symbol | None, b: Symbol | None) -> Activation:
     """a + sign * b; one of them may be a constant."""
+    a, b = per_element(loader, node, a, b), per_element(loader, node, b, a)
     if isinstance(b, Constant):
         return biased(loader.activation(node, a), b, sign)
     if isinstance(a, Constant):

@@ -14,6 +14,7 @@ from fxsim.load.loader import Loader, handles
 from fxsim.load.model import FileNode
 from fxsim.load.nodes.curved import combined, curve_of, mapped
 from fxsim.load.nodes.dense import dense, scaled, weights
+from fxsim.load.nodes.elements import per_element
 from fxsim.load.nodes.grid import GRID_BITS, along
 from fxsim.load.nodes.join import lifted
 from fxsim.load.terms import scaled as times
@@ -28,8 +29,10 @@ def multiply(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
     curve = combined(loader, node, kind, a, b)
     if curve is not None:
         return curve
-    if kind == "mul" and isinstance(a, Constant):
-        a, b = b, a
+    if kind == "mul":
+        a, b = per_element(loader, node, a, b), per_element(loader, node, b, a)
+        if isinstance(a, Constant):
+            a, b = b, a
     if isinstance(b, Constant):
         x = loader.activation(node, a)
         factor = channels(b.fractions(), x.shape)

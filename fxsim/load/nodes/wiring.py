@@ -10,10 +10,12 @@ from fxsim import ops
 from fxsim.integers import Array
 from fxsim.load.affine import Activation, Constant, Symbol
 from fxsim.load.loader import Loader, handles, static
-from fxsim.load.model import FileNode
+from fxsim.load.model import INTEGER_TYPES, FileNode
 from fxsim.load.onnx_file import evaluate
 
-FLOATS = (1, 11)  # TensorProto's numbers of float32 and float64
+# TensorProto's numbers of float32 and float64, and of integer types.
+FLOATS = (1, 11)
+INTEGERS = INTEGER_TYPES | {6: (32, True), 7: (64, True), 12: (32, False), 13: (64, False)}
 
 
 @handles("Constant")
@@ -35,13 +37,20 @@ def identity(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
 
 @handles("Cast")
 def cast(loader: Loader, node: FileNode, operands: list[Any]) -> Symbol:
-    """To float32 or float64, where a tensor keeps its exact reals."""
+    """To float32 or float64, where a tensor keeps its exact reals; to an integer type that holds it."""
     to = int(node.get("to", 0))
-    if to not in FLOATS:
-        raise loader.error(
-            node, f"casts to type {to}", "cast activations to float (1) only, and quantize with a Quant node"
-        )
-    return loader.activation(node, operands[0])
+    if to in FLOATS:
+        return loader.real(node, operands[0])
+    x = loader.activation(node, operands[0])
+    if to in INTEGERS and x.identity and x.tensor.frac <= 0:
+        bits, signed = INTEGERS[to]
+        lo, hi = (v << -x.tensor.frac for v in x.tensor.type.bounds)
+        if -(1 << (bits - 1)) * signed <= lo and hi < 1 << (bits - signed):
+            return x
+    raise loader.error(
+        node, f"casts to type {to}",
+        "cast to float (1), or integers to a type that holds them; quantize with a Quant node",
+    )  # fmt: skip
 
 
 @handles("Shape")
