@@ -22,6 +22,11 @@ def how_exact(graph: Graph, b: Block) -> str:
         return f"one cast to {p['format']}"
     if b.kind == "rescale":
         return _steps(p)
+    if b.kind == "sum_rescale":
+        n, k = p["multiplier"].shape
+        return _joined([f"{n} channels of {k} branches certified on {p['cases']} steps", _near(p)])
+    if b.kind == "float_quant":
+        return "every number of the float format from its exact threshold on"
     if b.kind == "curve":
         return _joined([f"every code of {', '.join(p['function'])} enumerated, by {p['method']}", _near(p)])
     if b.kind == "table":
