@@ -54,6 +54,11 @@ def load(
         raise TypeError("example must be None for a file, which has its shapes")
     path = Path(path)
     suffix = path.suffix.lower()
+    if suffix in TORCH_FILES:
+        raise ValueError(
+            f"a PyTorch file such as {path.name!r} is not read, as loading it may run code; "
+            f"{TORCH_FILES[suffix]}"
+        )
     if suffix not in READERS:
         raise ValueError(
             f"path must end in .onnx (QONNX, QDQ), .keras (HGQ2), .tflite or .fxs (a saved graph), not "
@@ -116,6 +121,13 @@ def _tflite(path: Path, input: Format | None, rescale: str) -> Graph:
 
     return load(path, input, rescale)
 
+
+_WEIGHTS = "build the module, module.load_state_dict(...), and fxsim.load(module.eval(), example=x)"
+TORCH_FILES = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".safetensors"), _WEIGHTS),
+    ".pt2": "fxsim.load(torch.export.load(path)) reads a program that you trust",
+}
+"""What to do with the files of PyTorch, by suffix."""
 
 READERS: dict[str, Reader] = {".onnx": _onnx, ".tflite": _tflite, ".fxs": _saved}
 READERS |= {".keras": _keras, ".h5": _keras_h5, ".hdf5": _keras_h5}

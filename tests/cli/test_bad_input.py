@@ -144,6 +144,11 @@ def keras_class(name: str, module: str) -> Callable[[dict[str, bytes]], None]:
     return change
 
 
+@case("weights of PyTorch in place of a model file")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    fxsim.load(tmp / "model.pth")
+
+
 @case("a damaged Keras file")
 def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
     (tmp / "m.keras").write_bytes(digits_keras().read_bytes()[:5000])

@@ -263,7 +263,7 @@ OTHERS: dict[str, tuple[Any, tuple[int, ...], set[str]]] = {
     "learned rounding": (lambda: nn.Sequential(
         identity(), linear(8, 4, weight_float_to_int_impl_type="learned_round",
                            weight_learned_round_impl_type="hard_sigmoid"), identity()), (8,), {"2"}),
-    "16 bits": (lambda: nn.Sequential(identity(16), linear(8, 6, weight_bit_width=16), identity(12)), (8,),
+    "16 bits": (lambda: nn.Sequential(identity(16), linear(8, 6, weight_bit_width=16), identity(8)), (8,),
                 {"2"}),
     "mean pools": (lambda: nn.Sequential(identity(), nn.AvgPool2d(3, 2, 1), qnn.QuantConv2d(2, 4, 1),
                                          identity()), (2, 8, 8), {"1", "3"}),

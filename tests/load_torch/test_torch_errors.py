@@ -184,6 +184,9 @@ def test_examples() -> None:
         assert text in str(e.value)
     with pytest.raises(TypeError, match="example must be None for a file"):
         fxsim.load("model.onnx", example=torch.zeros(1))
+    for name, text in (("m.pt", "build the module"), ("m.pt2", "torch.export.load")):
+        with pytest.raises(ValueError, match=text):
+            fxsim.load(name)
     with pytest.raises(TypeError, match=r"path must be a path, or a live model of .*torch.* not int"):
         fxsim.load(3)
 
