@@ -91,7 +91,7 @@ def unary(
     return w.save(path)
 
 
-def every_code(path: Path, rng: np.random.Generator) -> Any:
+def every_code(path: Path, rng: np.random.Generator, *resolver: Any) -> Any:
     """Each of the 256 codes in its place, and random ones."""
     from tflite_writer import litert
 
@@ -99,7 +99,8 @@ def every_code(path: Path, rng: np.random.Generator) -> Any:
 
     graph = fxsim.load(path)
     raw = np.concatenate([np.arange(-128, 128)[None], rng.integers(-128, 128, (3, 256))])
-    assert np.array_equal(graph.run_raw(raw), litert(path, raw)["y"][:, 0])
+    want = litert(path, raw, **({"resolver": resolver[0]} if resolver else {}))
+    assert np.array_equal(graph.run_raw(raw), want["y"][:, 0])
     return graph
 
 
@@ -140,6 +141,17 @@ def test_logistic(rng: np.random.Generator, tmp_path: Path) -> None:
 def test_tanh(rng: np.random.Generator, tmp_path: Path) -> None:
     for _ in range(25):
         every_code(unary(tmp_path / "t.tflite", "TANH", draw(rng), (1 / 128, 0)), rng)
+
+
+def test_elu_and_gelu(rng: np.random.Generator, tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import OpResolverType
+
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES  # the reference set has no kernel for ELU
+    for _ in range(15):
+        every_code(unary(tmp_path / "e.tflite", "ELU", draw(rng), draw(rng)), rng, plain)
+        for approximate in (False, True):
+            options = {"kind": "GeluOptions", "approximate": approximate}
+            every_code(unary(tmp_path / "g.tflite", "GELU", draw(rng), draw(rng), **options), rng)
 
 
 @pytest.mark.parametrize("shape", [(5,), (1, 1, 5), (3, 2, 5), (3, 1, 1)])

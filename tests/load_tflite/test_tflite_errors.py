@@ -125,7 +125,7 @@ UNSUPPORTED: list[tuple[Any, str]] = [
     (lambda: network(dtype=np.int16), "input 'in' has int16 codes"),
     (lambda: network(dtype=np.int32), "input 'in' has type INT32; give it int8 or float32"),
     (lambda: network(weights=np.ones((4, 6), np.float32)), "weights of FLOAT32; convert with int8"),
-    (lambda: single("RESIZE_BILINEAR"), "the nearest that has one is RESIZE_NEAREST_NEIGHBOR"),
+    (lambda: single("LOG_SOFTMAX"), "the nearest that has one is SOFTMAX"),
     (lambda: single("SUM"), "the nearest that has one is MEAN"),
     (lambda: single("COS"), "has no handler; supported are ADD, .*, UNPACK"),
     (lambda: single("READ_VARIABLE"), "keeps state between calls"),

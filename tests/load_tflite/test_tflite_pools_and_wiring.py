@@ -150,6 +150,14 @@ def test_nearest_neighbour(rng: np.random.Generator, tmp_path: Path, corners: bo
         equal(rng, path, 10)
 
 
+@pytest.mark.parametrize(("corners", "half"), [(False, False), (True, False), (False, True)])
+def test_bilinear(rng: np.random.Generator, tmp_path: Path, corners: bool, half: bool) -> None:
+    for size in ((6, 8), (7, 3), (1, 1), (2, 11), (3, 4), (13, 1)):
+        options = {"alignCorners": corners, "halfPixelCenters": half, "kind": "ResizeBilinearOptions"}
+        shapes = (1, 3, 4, 2), (1, *size, 2), (list(size),)
+        equal(rng, one(tmp_path / "b.tflite", "RESIZE_BILINEAR", *shapes, **options), 60)
+
+
 def test_several_outputs(rng: np.random.Generator, tmp_path: Path) -> None:
     w = Writer()
     x = w.tensor("x", (1, 6, 4), 0.1, 3)

@@ -23,6 +23,7 @@ def load(path: Path, input: Format | None, rescale: str) -> Graph:
         elementwise,
         pool,
         products,
+        resize,
         shapes,
         softmax,
         transposed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import erfc
 
 import numpy as np
 
@@ -167,6 +168,32 @@ def logistic(loader: Loader, op: FileOp) -> Codes:
 def tanh(loader: Loader, op: FileOp) -> Codes:
     """tanh(x) in float32, rounded to a code."""
     return _function(loader, op, lambda v: np.tanh(v.astype(np.float64)).astype(F32), "tanh")
+
+
+@handles("ELU")
+def elu(loader: Loader, op: FileOp) -> Codes:
+    """x, or exp(x) - 1 below 0, in float32, rounded to a code."""
+
+    def f(v: Array) -> Array:
+        below = np.exp(np.minimum(v, 0).astype(np.float64)).astype(F32) - F32(1)
+        return np.where(v < 0, below, v).astype(F32)
+
+    return _function(loader, op, f, "elu")
+
+
+@handles("GELU")
+def gelu(loader: Loader, op: FileOp) -> Codes:
+    """x / 2 * erfc(-x / sqrt 2), or its approximation by tanh, in float32, rounded to a code."""
+
+    def exactly(v: Array) -> Array:
+        inner = (v * F32(-np.sqrt(0.5))).astype(np.float64)
+        return F32(0.5) * v * np.array([erfc(float(x)) for x in inner]).astype(F32)
+
+    def nearly(v: Array) -> Array:
+        inner = F32(2 / np.sqrt(np.pi) * np.sqrt(0.5)) * (v + F32(0.044715) * v * v * v)
+        return F32(0.5) * v * (F32(1) + np.tanh(inner.astype(np.float64)).astype(F32))
+
+    return _function(loader, op, nearly if op.options["Approximate"] else exactly, "gelu")
 
 
 def _function(loader: Loader, op: FileOp, f: Callable[[Array], Array], kind: str) -> Codes:

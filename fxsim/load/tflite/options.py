@@ -18,6 +18,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _DILATED | {"DepthMultiplier": 1}),
     "FULLY_CONNECTED": ("FullyConnectedOptions", _FUSED | {"WeightsFormat": 0, "KeepNumDims": False}),
     "GATHER": ("GatherOptions", {"Axis": 0, "BatchDims": 0}),
+    "GELU": ("GeluOptions", {"Approximate": False}),
     "LEAKY_RELU": ("LeakyReluOptions", {"Alpha": 0.0}),
     "MAX_POOL_2D": ("Pool2DOptions", _POOL),
     "MEAN": ("ReducerOptions", {"KeepDims": False}),
@@ -26,6 +27,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "REDUCE_MAX": ("ReducerOptions", {"KeepDims": False}),
     "REDUCE_MIN": ("ReducerOptions", {"KeepDims": False}),
     "RESHAPE": ("ReshapeOptions", {"NewShape": ()}),
+    "RESIZE_BILINEAR": ("ResizeBilinearOptions", {"AlignCorners": False, "HalfPixelCenters": False}),
     "RESIZE_NEAREST_NEIGHBOR": (
         "ResizeNearestNeighborOptions", {"AlignCorners": False, "HalfPixelCenters": False},
     ),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fxsim import ops
-from fxsim.integers import Array, IntArray
+from fxsim.integers import IntArray
 from fxsim.load.tflite.flatfile import FileOp
 from fxsim.load.tflite.loader import Loader, handles
 from fxsim.load.tflite.shapes import constant, file_shape
@@ -214,30 +214,6 @@ def depth_to_space(loader: Loader, op: FileOp) -> Symbol:
         raise loader.error(op, f"has an image {h} x {w} in blocks of {b}", "use multiples")
     y = x.tensor.reshape(h // b, b, w // b, b, c).transpose(0, 2, 1, 3, 4)
     return Codes(y.reshape(h // b, w // b, b * b * c))
-
-
-@handles("RESIZE_NEAREST_NEIGHBOR")
-def resize(loader: Loader, op: FileOp) -> Symbol:
-    """Rows and columns repeated or left out, at the runtime's float32 positions."""
-    x, _ = loader.operand(op, 0)
-    size = loader.whole(op, 1, "size")
-    if not x.lead or x.tensor.ndim != 3 or len(size) != 2 or min(size) < 1:
-        raise loader.error(op, f"resizes {loader.shape(x)} to {size}", "use (batch, height, width, channels)")
-    loader.room(op, *size, x.tensor.shape[2])
-    y = x.tensor
-    for axis, wanted in enumerate(size):
-        y = y.take(_positions(y.shape[axis], wanted, op.options), axis)
-    return Codes(y)
-
-
-def _positions(now: int, wanted: int, options: Any) -> Array:
-    """Where each of `wanted` positions lies among `now`."""
-    corners, half = options["AlignCorners"], options["HalfPixelCenters"]
-    f32 = np.float32
-    scale = f32(now - 1) / f32(wanted - 1) if corners and wanted > 1 else f32(now) / f32(wanted)
-    at = (np.arange(wanted, dtype=f32) + f32(0.5 if half else 0.0)) * scale
-    found = np.floor(at + f32(0.5)) if corners else np.floor(at)
-    return np.asarray(np.clip(found.astype(np.int64), 0, now - 1))
 
 
 @handles("REVERSE_V2")
