@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hls4ml.model.types import FixedPrecisionType, RoundingMode, SaturationMode
 from layer_lists import Layers, mismatches
 
 IMPLEMENTATIONS = ("stable", "latency", "legacy", "argmax")
@@ -83,3 +84,32 @@ def test_blocks_say_how_far_the_tables_are_off() -> None:
     errors = {b.params["function"]: b.params["max_error"] for b in graph.blocks if b.kind == "table"}
     assert 0.02 < errors["exp"] < 0.04
     assert 0.19 < errors["1/x"] < 0.21
+
+
+def test_hgq2_tables_are_those_that_hls4ml_builds(build_cache: Path, rng: np.random.Generator) -> None:
+    """hls4ml keeps the types of a QSoftmax and makes its tables anew; a function table it takes as it is."""
+    layers = Layers()
+    types = {
+        "exp_table_t": FixedPrecisionType(8, 2, False, RoundingMode.RND_CONV, SaturationMode.SAT),
+        "inv_table_t": FixedPrecisionType(8, 2, False, RoundingMode.RND_CONV, SaturationMode.SAT),
+        "inv_inp_t": FixedPrecisionType(7, 3, False, RoundingMode.RND, SaturationMode.WRAP),
+        "inp_norm_t": FixedPrecisionType(7, 3, False, RoundingMode.RND, SaturationMode.WRAP),
+    }
+    source = layers.input("fixed<10,4>", (4, 6))
+    trained = {"activation": "softmax", "axis": -1, "n_in": 24, "implementation": "stable", "exp_scale": 0.75}
+    sizes = {"exp_table_size": 128, "inv_table_size": 128}
+    layers.add("Softmax", source, "fixed<12,2>", trained | types | sizes | {"n_outer": 4, "n_inner": 1})
+    for kind, count in (("fixed<6,3>", 64), ("ufixed<5,2>", 32), ("fixed<4,4>", 64)):
+        lut = {"activation": "unary_lut", "table_data": rng.integers(-90, 90, size=count) / 32}
+        lut["table_t"] = FixedPrecisionType(9, 4, True)
+        layers.add("UnaryLUT", layers.input(kind, (5,)), "fixed<8,3,RND,SAT>", lut)
+    x = [logits(rng, (1500, 4, 6)), *(rng.uniform(-9, 9, size=(1500, 5)) for _ in range(3))]
+    assert mismatches(layers, x) == {}
+
+
+def test_a_function_table_smaller_than_its_input_is_refused() -> None:
+    layers = Layers()
+    lut = {"activation": "unary_lut", "table_data": np.arange(8) / 4, "table_t": FixedPrecisionType(9, 4)}
+    layers.add("UnaryLUT", layers.input("fixed<4,2>", (5,)), "fixed<8,3>", lut)
+    with pytest.raises(NotImplementedError, match="table must not be of 8 entries beside an input of 4 bits"):
+        layers.model("fxsim").compile()

@@ -47,6 +47,14 @@ def _type(layer: Any, variable: str) -> Format | None:
         return None
 
 
+def _factory(layer: Any, variable: str) -> Format | None:
+    """hls4ml's own default of a type of this class."""
+    for attribute in layer.expected_attributes:
+        if attribute.name == f"{variable}_t" and attribute.default is not None:
+            return fmt(attribute.default)
+    return None
+
+
 def _ignored(model: Any) -> list[Trap]:
     """Types under LayerName that the layer does not have."""
     traps = []
@@ -61,6 +69,8 @@ def _ignored(model: Any) -> list[Trap]:
             wanted, have = _parsed(model, text), _type(layer, variable)
             if wanted is None or have is None or wanted == have or f"{variable}_t" in config:
                 continue
+            if wanted == _factory(layer, variable):
+                continue  # config_from_... writes it; nobody meant it
             top = variable.endswith(("table", "inv_inp"))
             remedy = f"set LayerName[{name!r}][{variable + '_t'!r}]" if top else "leave it out"
             traps.append(Trap(
