@@ -103,6 +103,11 @@ class Encoder:
         """Raw codes of real values x; ValueError names the input and the first bad index."""
         raise NotImplementedError(f"{type(self).__name__} has no encode rule")
 
+    def span(self, ndim: int) -> tuple[Array, Array]:
+        """(a, b): real values of codes of their own lie between, for an input of `ndim` axes without the
+        batch; shaped to broadcast to it. What random samples are drawn from."""
+        raise NotImplementedError(f"{type(self).__name__} has no span rule")
+
 
 @dataclass(frozen=True)
 class FormatEncoder(Encoder):
@@ -110,6 +115,11 @@ class FormatEncoder(Encoder):
     error."""
 
     format: Format
+
+    def span(self, ndim: int) -> tuple[Array, Array]:
+        return np.array(self.format.lo * 2.0**-self.format.frac), np.array(
+            self.format.hi * 2.0**-self.format.frac
+        )
 
     def encode(self, x: Array, name: str) -> Array:
         x, f = check_real(x, name), self.format
@@ -196,6 +206,15 @@ class QuantEncoder(CodeEncoder):
             return inside.astype(np.int64)
         whole = np.array([int(v) for v in inside.ravel().tolist()], object).reshape(x.shape)
         return exact(np.minimum(np.maximum(whole, lo.astype(object)), hi.astype(object)))
+
+    def span(self, ndim: int) -> tuple[Array, Array]:
+        scale, zero, lo, hi = (
+            self._spread(np.array(v, np.float64), ndim + 1)
+            for v in (self.scale, self.zero_point, *self.bounds())
+        )
+        if self.rounding == "BIPOLAR":
+            lo, hi = lo - 1, hi
+        return (lo - zero - self.after) * scale, (hi - zero - self.after) * scale
 
     def bounds(self) -> tuple[Array, Array]:
         if self.rounding == "BIPOLAR":

@@ -46,6 +46,15 @@ class ElementEncoder(Encoder):
         """The frac of the codes: the finest of all elements."""
         return int(self.frac.array.max())
 
+    def span(self, ndim: int) -> tuple[Array, Array]:
+        frac, width, signed = (a.array.astype(np.float64) for a in (self.frac, self.width, self.signed))
+        top = np.exp2(width - signed)
+        ends = [np.where(width > 0, end, 0) * np.exp2(-frac) for end in (-top * signed, top - 1)]
+        for step, value in reversed(self.before):
+            undo = {"multiply": np.divide, "add": np.subtract, "divide": np.multiply}[step]
+            ends = [undo(e, value) for e in ends]
+        return np.minimum(*ends), np.maximum(*ends)
+
     def encode(self, x: Array, name: str) -> Array:
         with np.errstate(over="ignore"):
             y = check_real(x, name).astype(np.float32)

@@ -22,6 +22,17 @@ STEPS: dict[str, Callable[[Array, Array], Array]] = {
 }
 """x op constant; SubFrom is constant - x, DivBy is constant / x."""
 
+INVERSES: dict[str, Callable[[Array, Array], Array]] = {
+    "Add": np.subtract,
+    "Sub": np.add,
+    "SubFrom": lambda y, c: c - y,
+    "Mul": np.divide,
+    "Div": np.multiply,
+    "Max": lambda y, c: y,
+    "Min": lambda y, c: y,
+}
+"""What undoes a step inside its range."""
+
 
 @dataclass(frozen=True)
 class HostStep:
@@ -59,6 +70,16 @@ class SteppedEncoder(Encoder):
             )
         return self.encoder.codes(y)
 
+    def span(self, ndim: int) -> tuple[Array, Array]:
+        """The quantizer's span before the steps; DivBy has none."""
+        ends = list(self.encoder.span(ndim))
+        for step in reversed(self.steps):
+            if step.op not in INVERSES:
+                raise ValueError(f"the host's step {step.op} has no inverse that is a range")
+            values = spread(step.values, step.axis, ndim + 1).astype(np.float64)
+            ends = [np.asarray(INVERSES[step.op](e, values)) for e in ends]
+        return np.minimum(*ends), np.maximum(*ends)
+
 
 @dataclass(frozen=True)
 class LevelEncoder(CodeEncoder):
@@ -67,6 +88,15 @@ class LevelEncoder(CodeEncoder):
 
     levels: tuple[tuple[float, ...], ...]
     axis: int | None = None
+
+    def span(self, ndim: int) -> tuple[Array, Array]:
+        """From one step below the first level to one above the last, a step being their mean distance."""
+        first, last = ([row[i] for row in self.levels] for i in (0, -1))
+        count = max(len(self.levels[0]) - 1, 1)
+        step = [(b - a) / count or 1.0 for a, b in zip(first, last, strict=True)]
+        low = [a - s for a, s in zip(first, step, strict=True)]
+        high = [b + s for b, s in zip(last, step, strict=True)]
+        return spread(low, self.axis, ndim + 1), spread(high, self.axis, ndim + 1)
 
     def bounds(self) -> tuple[Array, Array]:
         return np.array(0), np.array(len(self.levels[0]))
@@ -92,6 +122,10 @@ class FloatEncoder(CodeEncoder):
     largest: int
     rounding: str = "ROUND"
     axis: int | None = None
+
+    def span(self, ndim: int) -> tuple[Array, Array]:
+        top = spread(self.scale, self.axis, ndim + 1) * self.largest * 2.0**-self.frac
+        return -top, top
 
     def bounds(self) -> tuple[Array, Array]:
         return np.array(-self.largest), np.array(self.largest)

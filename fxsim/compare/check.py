@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fxsim.boundary import Encoder, FormatEncoder, QuantEncoder
 from fxsim.compare.places import Place, places
-from fxsim.compare.real import column
 from fxsim.compare.reference import OFF_GRID, choose, decode, runner
 from fxsim.graph import Block, Graph, Node
 from fxsim.integers import Array
@@ -158,31 +156,20 @@ def _innermost(graph: Graph, node: Node) -> Block | None:
 
 
 def random_reals(graph: Graph, samples: int, seed: int) -> list[Array]:
-    """Uniform real samples over the range of every input's encoder, not only on its grid, as float32.
+    """Uniform real samples over the span of every input's encoder, not only on its grid, as float32.
 
-    ValueError for an input whose encoder says no range.
+    ValueError for an input whose encoder knows no span.
     """
     rng = np.random.default_rng(seed)
     out = []
     for node, encoder in zip(graph.inputs, graph.encoders, strict=True):
-        lo, hi = _ends(encoder, node.name, node.type.ndim)
+        try:
+            lo, hi = encoder.span(node.type.ndim)
+        except (NotImplementedError, ValueError) as e:
+            raise ValueError(f"input {node.name!r} needs data, not random samples: {e}") from e
         u = rng.random((samples, *node.type.shape))
         out.append((lo + u * (hi - lo)).astype(np.float32))
     return out
-
-
-def _ends(encoder: Encoder, name: str, rank: int) -> tuple[Any, Any]:
-    """The least and the greatest real value of an encoder, scalars or per channel."""
-    if isinstance(encoder, FormatEncoder):
-        f = encoder.format
-        return f.lo * 2.0**-f.frac, f.hi * 2.0**-f.frac
-    if isinstance(encoder, QuantEncoder):
-        scale, zero, *bounds = (
-            column([float(n) for n in np.ravel(np.array(v, object))], rank, encoder.axis)
-            for v in (encoder.scale, encoder.zero_point, *encoder.bounds())
-        )
-        return (bounds[0] - zero) * scale, (bounds[1] - zero) * scale
-    raise ValueError(f"input {name!r} needs data: its encoder {type(encoder).__name__} says no range")
 
 
 def as_table(tensors: Sequence[Tensor]) -> list[Mapping[str, Any]]:

@@ -96,7 +96,7 @@ def unrounded(encoder: Encoder, raw: Array, x: Array) -> tuple[Array, tuple[floa
             column([float(n) for n in np.ravel(np.array(v, object))], rank, encoder.axis)
             for v in (encoder.scale, encoder.zero_point, *encoder.bounds())
         )
-        code = x.astype(np.float64) / scale + zero
+        code = x.astype(np.float64) / scale + zero + encoder.after
     elif isinstance(encoder, FormatEncoder):
         f = encoder.format
         code, lo, hi = np.ldexp(x.astype(np.float64), f.frac), np.array(f.lo), np.array(f.hi)
