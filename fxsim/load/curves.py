@@ -16,7 +16,7 @@ from fxsim.formats import Format
 from fxsim.integers import Array, IntArray, to_object
 from fxsim.load.rescale import reaches
 from fxsim.load.steps import BIPOLAR, Reach, round_exact
-from fxsim.load.terms import Term
+from fxsim.load.terms import NEAR, TIGHT, Term
 from fxsim.trace import Builder, Tensor
 
 PIECES = 4096  # of the reachable set, to begin with
@@ -56,19 +56,26 @@ class Runs:
 def runs(term: Term, frac: int, reach: Reach, rounding: Rounding) -> Runs:
     """clip(round(term)) of every reachable raw integer, decided in float64 where its bounds allow it.
 
-    Pieces of the set are halved until the bounds of the whole piece round to one code. What is left, single
-    integers near a step, is decided by enclosures in rationals. ValueError where the function has no value,
+    Pieces of the set are halved until the bounds of the whole piece round to one code, even with a float32
+    reference's errors. What is left, the near ties, is decided by float64's own bounds, and where they leave
+    two codes, by enclosures in rationals. ValueError where the function has no value,
     or where an enclosure of 10**-60 does not tell the side.
     """
     n = (reach.hi - reach.lo) // reach.step + 1
     cuts = np.unique(np.linspace(0, n, min(n, PIECES) + 1).astype(np.int64))
     first, last = cuts[:-1], cuts[1:] - 1
-    unit = 2.0**-frac
+
+    def ends(first: Array, last: Array, near: float) -> tuple[Array, Array]:
+        """The codes of both bounds of each piece."""
+        lo, hi = (
+            (float(reach.lo) + v.astype(np.float64) * float(reach.step)) * 2.0**-frac for v in (first, last)
+        )
+        low, high = term.bounds(lo, hi, near)
+        return rounding.floats(low), rounding.floats(high)
+
     decided: list[tuple[Array, Array, Array]] = []
     while True:
-        ends = (float(reach.lo) + v.astype(np.float64) * float(reach.step) for v in (first, last))
-        low, high = term.bounds(*(e * unit for e in ends))
-        codes, others = rounding.floats(low), rounding.floats(high)
+        codes, others = ends(first, last, NEAR)
         same = codes == others
         decided.append((first[same], last[same], codes[same]))
         first, last = first[~same], last[~same]
@@ -81,20 +88,21 @@ def runs(term: Term, frac: int, reach: Reach, rounding: Rounding) -> Runs:
             np.concatenate([last[~wide], middle, last[wide]]),
         )
     rows = [(int(a), int(b), int(c)) for part in decided for a, b, c in zip(*part, strict=True)]
-    near = []
     value = _values(reach, frac)
-    for a, b in _joined(first, last):
-        found = _settle(term, value, a, b, rounding)
-        rows += found
-        near += [(c, value.raw(i), value.raw(j)) for i, j, c in found]
-    rows.sort()
+    codes, others = ends(first, last, TIGHT)
+    same = codes == others
+    close = [(int(a), int(b), int(c)) for a, b, c in zip(first[same], last[same], codes[same], strict=True)]
+    for a, b in _joined(first[~same], last[~same]):
+        close += _settle(term, value, a, b, rounding)
+    near = [(c, value.raw(a), value.raw(b)) for a, b, c in _merged(sorted(close))]
+    rows = sorted(rows + close)
     starts: list[int] = []
     codes_out: list[int] = []
     for a, _, c in rows:
         if not codes_out or codes_out[-1] != c:
             starts.append(value.raw(a))
             codes_out.append(c)
-    return Runs(tuple(starts), tuple(codes_out), tuple(sorted(near, key=lambda row: row[1])))
+    return Runs(tuple(starts), tuple(codes_out), tuple(near))
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,17 @@ def _joined(first: Array, last: Array) -> list[tuple[int, int]]:
             out[-1] = (out[-1][0], b)
         else:
             out.append((a, b))
+    return out
+
+
+def _merged(rows: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """Neighbouring rows of one code as one."""
+    out: list[tuple[int, int, int]] = []
+    for a, b, c in rows:
+        if out and out[-1][1] + 1 == a and out[-1][2] == c:
+            out[-1] = (out[-1][0], b, c)
+        else:
+            out.append((a, b, c))
     return out
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from fxsim.integers import Array
 from fxsim.load.affine import Line
-from fxsim.load.terms import Bounds, Enclosure, Term, widened
+from fxsim.load.terms import NEAR, Bounds, Enclosure, Term, widened
 
 # Decimal's exp, ln, sqrt and quotient are correctly rounded to 10**-70. No function here takes more than ten
 # such steps (erf: besides a sum of positive terms), so that each errs by less than ERROR of its result, or of
@@ -77,11 +77,10 @@ class Apply(Term):
     def __str__(self) -> str:
         return f"{self.function}({self.a})"
 
-    def bounds(self, lo: Array, hi: Array) -> Bounds:
+    def bounds(self, lo: Array, hi: Array, near: float = NEAR) -> Bounds:
         with np.errstate(all="ignore"):
-            return widened(
-                *FUNCTIONS[self.function].bounds(*self.a.bounds(lo, hi)), BOUNDED.get(self.function, 0)
-            )
+            ends = FUNCTIONS[self.function].bounds(*self.a.bounds(lo, hi, near))
+            return widened(*ends, near, 1 / 4 if self.function in BOUNDED else 0)
 
     def enclose(self, lo: Fraction, hi: Fraction) -> Enclosure:
         return FUNCTIONS[self.function].enclose(*self.a.enclose(lo, hi))
@@ -245,5 +244,5 @@ FUNCTIONS: dict[str, Function] = {
 }
 """By name; all but reciprocal rise."""
 
-# Runtimes approximate these in float32 with an error that is relative to 1, not to small results.
-BOUNDED = dict.fromkeys(("sigmoid", "tanh", "erf", "normal", "softplus", "exp"), 2.0**-20)
+# Evaluations of these err by a part of 1, not of their small results.
+BOUNDED = frozenset({"sigmoid", "tanh", "erf", "normal", "softplus", "exp"})

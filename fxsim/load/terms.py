@@ -11,9 +11,10 @@ from fxsim.integers import Array
 from fxsim.load.affine import Line
 from fxsim.trace import Tensor
 
-# A float32 reference may be off by this much of a result, relative and (for bounded functions) absolute.
+# A float32 reference may be off by this much of each result; float64, whose functions err by a few 2**-53, by
+# far less than the second.
 NEAR = 2.0**-18
-FLOOR = 2.0**-22
+TIGHT = 2.0**-40
 Enclosure = tuple[Fraction, Fraction]
 Bounds = tuple[Array, Array]
 
@@ -21,12 +22,13 @@ Bounds = tuple[Array, Array]
 class Term:
     """A real function of the tensor's value.
 
-    `bounds(lo, hi)` are float64 arrays that hold every result over each lo..hi, and every result of a
-    float32 evaluation. `enclose(lo, hi)` holds every exact result; both ends are equal where it is rational
-    and the operand one point. ValueError where the function has no value at a point.
+    `bounds(lo, hi, near)` are float64 arrays that hold every result over each lo..hi, and every result of an
+    evaluation whose steps err by `near` of their result. `enclose(lo, hi)` holds every exact result; both
+    ends are equal where it is rational and the operand one point. ValueError where the function has no value
+    at a point.
     """
 
-    def bounds(self, lo: Array, hi: Array) -> Bounds:
+    def bounds(self, lo: Array, hi: Array, near: float = NEAR) -> Bounds:
         raise NotImplementedError(f"{type(self).__name__} has no bounds")
 
     def enclose(self, lo: Fraction, hi: Fraction) -> Enclosure:
@@ -37,9 +39,9 @@ class Term:
         raise NotImplementedError(f"{type(self).__name__} has no composition")
 
 
-def widened(lo: Array, hi: Array, floor: float = 0.0) -> Bounds:
-    """Both ends moved outward by what float32 may lose; no number becomes an unbounded interval."""
-    margin = NEAR * np.maximum(np.abs(lo), np.abs(hi)) + floor
+def widened(lo: Array, hi: Array, near: float, floor: float = 0.0) -> Bounds:
+    """Both ends moved outward by `near` of them, or of `floor`; no number becomes an unbounded interval."""
+    margin = near * np.maximum(np.maximum(np.abs(lo), np.abs(hi)), floor)
     margin = np.where(np.isfinite(margin), margin, 0.0)
     low, high = np.asarray(lo - margin), np.asarray(hi + margin)
     unknown = np.isnan(low) | np.isnan(high)
@@ -59,14 +61,14 @@ class Affine(Term):
             text = f"{float(self.line.scale):g} clip(x, {low}, {high})"
         return text + (f" + {float(self.line.offset):g}" if self.line.offset else "")
 
-    def bounds(self, lo: Array, hi: Array) -> Bounds:
+    def bounds(self, lo: Array, hi: Array, near: float = NEAR) -> Bounds:
         line = self.line
         scale, offset = float(line.scale), float(line.offset)
         low = -np.inf if line.low is None else float(line.low)
         high = np.inf if line.high is None else float(line.high)
         ends = [np.clip(v, low, high) * scale for v in (lo, hi)]
         ends = ends if scale >= 0 else ends[::-1]
-        margin = NEAR * (np.maximum(np.abs(ends[0]), np.abs(ends[1])) + abs(offset))
+        margin = near * (np.maximum(np.abs(ends[0]), np.abs(ends[1])) + abs(offset))
         return ends[0] + offset - margin, ends[1] + offset + margin
 
     def enclose(self, lo: Fraction, hi: Fraction) -> Enclosure:
@@ -97,8 +99,9 @@ class Number(Term):
     def __str__(self) -> str:
         return f"{float(self.low):g}"
 
-    def bounds(self, lo: Array, hi: Array) -> Bounds:
-        return widened(np.full(np.shape(lo), float(self.low)), np.full(np.shape(lo), float(self.high)))
+    def bounds(self, lo: Array, hi: Array, near: float = NEAR) -> Bounds:
+        low, high = (np.full(np.shape(lo), float(v)) for v in (self.low, self.high))
+        return widened(low, high, near)
 
     def enclose(self, lo: Fraction, hi: Fraction) -> Enclosure:
         return self.low, self.high
@@ -120,14 +123,14 @@ class Both(Term):
             return f"{self.kind}({self.a}, {self.b})"
         return f"({self.a} {'+' if self.kind == 'add' else '*'} {self.b})"
 
-    def bounds(self, lo: Array, hi: Array) -> Bounds:
-        (a, b), (c, d) = self.a.bounds(lo, hi), self.b.bounds(lo, hi)
+    def bounds(self, lo: Array, hi: Array, near: float = NEAR) -> Bounds:
+        (a, b), (c, d) = self.a.bounds(lo, hi, near), self.b.bounds(lo, hi, near)
         with np.errstate(all="ignore"):
             if self.kind == "add":
-                return widened(a + c, b + d)
+                return widened(a + c, b + d, near)
             if self.kind == "mul":
                 corners = np.array([a * c, a * d, b * c, b * d])
-                return widened(corners.min(axis=0), corners.max(axis=0))
+                return widened(corners.min(axis=0), corners.max(axis=0), near)
         join = np.maximum if self.kind == "max" else np.minimum
         return join(a, c), join(b, d)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from test_load_qdq import file_codes
 
 from fxsim.boundary import QUANT_ROUNDINGS, round_real
 from fxsim.load import load
+from fxsim.load.affine import Line
+from fxsim.load.functions import FUNCTIONS, Apply
+from fxsim.load.terms import NEAR, TIGHT, Affine
 
 F32 = np.float32
 BASE = {"s": F32(0.0625), "z": F32(0), "b8": F32(8)}
@@ -83,6 +87,21 @@ def test_a_range_for_each_channel(tmp_path: Path) -> None:
     lo, hi = (np.array(v).reshape(1, 3, 1) for v in ([-4, -64, -16], [3, 63, 15]))
     want = decided(np.tanh(x) / scale, "ROUND", lo, hi) * scale
     assert np.array_equal(graph.run(x.astype(F32)), want)
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_float64_bounds_hold_the_enclosures(rng: np.random.Generator, name: str) -> None:
+    """Both margins, at points from 10**-6 to 10**2 of both signs, exact results strictly inside."""
+    points = np.concatenate([10.0 ** rng.uniform(-6, 2, 300), [0.5, 1, 2, 13, 18]])
+    points = points if name in ("log", "sqrt") else np.concatenate([points, -points])
+    term = Apply(name, Affine(Line(Fraction(1, 3), Fraction(1, 7))))
+    inside = [v for v in points.tolist() if abs(v / 3 + 1 / 7) > 1e-9]
+    for near in (NEAR, TIGHT):
+        low, high = term.bounds(np.array(inside), np.array(inside), near)
+        for v, a, b in zip(inside, low.tolist(), high.tolist(), strict=True):
+            exact = term.enclose(Fraction(v), Fraction(v))
+            assert Fraction(a) <= exact[0] and exact[1] <= Fraction(b), (v, near)
+            assert near == NEAR or b - a < 1e-9 * max(1.0, abs(a))
 
 
 @pytest.mark.parametrize("bias", [None, (), (5,), (1, 5), (1, 1)], ids=str)
