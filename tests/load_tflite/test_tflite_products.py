@@ -240,3 +240,30 @@ def test_transposed_convolutions(
             w.model.operatorCodes[0].version = 3
         w.ends([x], [y])
         equal(rng, w.save(tmp_path / "t.tflite"), 20)
+
+
+def test_an_output_shape_that_is_computed(rng: np.random.Generator, tmp_path: Path) -> None:
+    """As Keras' Conv2DTranspose is converted with an open batch."""
+    w = Writer()
+    x = w.tensor("x", (1, 3, 4, 2), 0.05, 3, signature=(-1, 3, 4, 2))
+    shape = w.tensor("shape", (4,), dtype=np.int32)
+    w.op("SHAPE", [x], [shape], kind="ShapeOptions", outType=2)
+    parts = []
+    for i in range(3):
+        part = w.tensor(f"n{i}", (), dtype=np.int32)
+        ends = [w.integers(f"n{i}_{j}", [v]) for j, v in enumerate((i, i + 1, 1))]
+        w.op("STRIDED_SLICE", [shape, *ends], [part], kind="StridedSliceOptions", shrinkAxisMask=1)
+        if i:
+            twice = w.tensor(f"m{i}", (), dtype=np.int32)
+            w.op("MUL", [part, w.integers(f"two{i}", 2)], [twice], kind="MulOptions")
+            part = twice
+        parts.append(part)
+    target = w.tensor("target", (4,), dtype=np.int32)
+    w.op("PACK", [*parts, w.integers("four", 4)], [target], kind="PackOptions", valuesCount=4)
+    weight = w.constant("w", rng.integers(-127, 128, (4, 3, 3, 2), dtype=np.int8), scales(rng, 4))
+    y = w.tensor("y", (1, 6, 8, 4), 0.1, 3)
+    options = {"kind": "TransposeConvOptions", "strideH": 2, "strideW": 2}
+    w.op("TRANSPOSE_CONV", [target, weight, x], [y], **options)
+    w.ends([x], [y])
+    graph = equal(rng, w.save(tmp_path / "t.tflite"), 10)
+    assert graph.outputs[0].type.shape == (6, 8, 4)

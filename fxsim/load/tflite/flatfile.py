@@ -117,9 +117,8 @@ def read(path: Path) -> FileModel:
     except _Wrong as e:
         raise ValueError(f"{path.name} {e}") from None
     except DAMAGE as e:
-        raise ValueError(
-            f"{path.name} is damaged: {type(e).__name__}: {e}; copy or convert it again"
-        ) from None
+        what = "it is cut short, or an offset points outside" if isinstance(e, struct.error) else str(e)
+        raise ValueError(f"{path.name} is damaged: {what}; copy or convert it again") from None
 
 
 class _Wrong(Exception):
