@@ -61,11 +61,15 @@ def is_bit(kind: Any) -> bool:
 
 
 def exact_product(t: Translation, layer: Any, x: Tensor, data: Array, biased: bool = True) -> Tensor:
-    """x @ W + b with the weights as they are in floating point: weight_t and accum_t play no part."""
-    bias = layer.weights["bias"].data
+    """x @ W + b with the weights in float32, as da4ml takes them: weight_t and accum_t play no part.
+
+    da4ml holds a bias in at most 32 fraction bits; what is below is cut off, toward zero.
+    """
+    y = x @ t.constant(*dyadic(np.asarray(data, np.float32)))
     if not biased:
-        return x @ t.constant(*dyadic(data))
-    return x @ t.constant(*dyadic(data)) + t.constant(*dyadic(np.asarray(bias).ravel()))
+        return y
+    bias = np.asarray(layer.weights["bias"].data, np.float64).ravel()
+    return y + t.constant(*dyadic(np.ldexp(np.trunc(np.ldexp(bias, 32)), -32)))
 
 
 def dyadic(values: Any) -> tuple[Array, int]:

@@ -79,6 +79,7 @@ def dot(x: Tensor, kernel: Kernel, bias: Array, accum: Format, order: Array | No
 def summed(terms: Tensor, bias: Array, accum: Format, order: Array | None = None) -> Tensor:
     """The same of given products (..., n, outputs), over the axis before the last.
 
+    bias   (outputs,), or one for each position too
     order  (n,), or (n, outputs) where each output has its own
     """
     axis = terms.ndim - 2
@@ -88,7 +89,8 @@ def summed(terms: Tensor, bias: Array, accum: Format, order: Array | None = None
         return (terms.sum(axis) + _const(terms, bias, accum.frac)).cast(accum)
     if order is not None:
         terms = _ordered(terms, np.asarray(order))
-    first = _const(terms, np.broadcast_to(bias, (*terms.shape[:axis], 1, terms.shape[-1])), accum.frac)
+    shape = (*terms.shape[:axis], 1, terms.shape[-1])
+    first = _const(terms, np.broadcast_to(bias[..., None, :], shape), accum.frac)
     return concat([first, terms], axis).accumulate(accum, axis)
 
 
