@@ -11,15 +11,18 @@ from fxsim.integers import Array
 from fxsim.load.model import FileNode
 
 MAX_ELEMENTS = 1 << 28
-"""Elements of one tensor, without the batch: 268 million."""
+"""Elements of a constant: 268 million."""
+
+MAX_ACTIVATIONS = 1 << 24
+"""Elements of an input, or of a padded tensor, without the batch: a graph has a proven range for each."""
 
 
-def check_elements(what: str, shape: Sequence[int]) -> None:
+def check_elements(what: str, shape: Sequence[int], limit: int = MAX_ELEMENTS) -> None:
     """ValueError if a tensor of this shape is larger than any that a graph can hold."""
-    if any(n < 0 for n in shape) or prod(shape) > MAX_ELEMENTS:
+    if any(n < 0 for n in shape) or prod(shape) > limit:
         text = "x".join(map(str, shape)) if len(shape) < 9 else f"of {len(shape)} axes"
         raise ValueError(
-            f"{what} must have sizes that are not negative and at most {MAX_ELEMENTS} elements, not {text}; "
+            f"{what} must have sizes that are not negative and at most {limit} elements, not {text}; "
             "the file is damaged, or the model must be split"
         )
 

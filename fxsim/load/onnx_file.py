@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fxsim.integers import Array
-from fxsim.load.limits import check_elements, check_folded
+from fxsim.load.limits import MAX_ACTIVATIONS, check_elements, check_folded
 from fxsim.load.model import DEFAULT_DOMAIN, INTEGER_TYPES, FileInput, FileNode, Model
 from fxsim.load.onnx_guard import (
     check_framing,
@@ -160,7 +160,7 @@ def _input(value: Any, onnx: Any) -> FileInput:
                 )
             size = 1
         dims.append(int(size))
-    check_elements(f"input {value.name!r}", dims[1:])
+    check_elements(f"input {value.name!r}", dims[1:], MAX_ACTIVATIONS)
     check_elements(f"the batch of input {value.name!r}", dims[:1])
     number = int(kind.elem_type)
     name = onnx.TensorProto.DataType.Name(number) if 0 <= number < 64 else "unknown"

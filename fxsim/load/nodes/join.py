@@ -11,7 +11,7 @@ import numpy as np
 from fxsim import ops
 from fxsim.integers import Array, IntArray, to_object
 from fxsim.load.affine import Activation, Channels, Constant, Line, RealInput, Symbol, log2
-from fxsim.load.limits import check_elements
+from fxsim.load.limits import MAX_ACTIVATIONS, check_elements
 from fxsim.load.loader import Loader, handles, static
 from fxsim.load.model import FileNode
 from fxsim.load.nodes.curved import combined
@@ -219,7 +219,7 @@ def amounts(
         raise loader.error(
             node, f"has pads {both}", f"give {2 * len(axes)} integers that are not negative; Slice crops"
         )
-    check_elements(f"the padding of {node}", [p + 1 for p in both])
+    check_elements(f"the padding of {node}", [p + 1 for p in both], MAX_ACTIVATIONS)
     before, after = [0] * rank, [0] * rank
     for i, a in enumerate(axes):
         before[a], after[a] = both[i], both[i + len(axes)]

@@ -89,8 +89,10 @@ def quantizer(loader: Loader, node: FileNode, operands: list[Any]) -> Quantizer:
         raise loader.error(
             node, "has channels of 1 signed bit, which are -1 and 1, beside wider ones", "give them 2 bits"
         )
-    if np.any(zero != np.rint(zero)):
-        raise loader.error(node, "has a zero point that is no integer", "use an integer zero point")
+    if np.any(zero != np.rint(zero)) or np.any(np.abs(zero) >= 1 << 53):
+        raise loader.error(
+            node, "has a zero point that is no integer below 2**53", "use an integer zero point"
+        )
     rounding = str(node.get("rounding_mode", "ROUND")).upper()
     if rounding not in QUANT_ROUNDINGS:
         raise loader.error(
@@ -131,7 +133,9 @@ def quantized_constant(node: FileNode, x: Constant, q: Quantizer) -> Constant:
         rows = zip(near, *(e.ravel() for e in ends), strict=True)
         code = exact(np.array([min(max(int(v), lo), hi) for v, lo, hi in rows], object).reshape(y.shape))
     code = subtract(code, q.zero.astype(np.int64))
-    return Constant((code.astype(np.float32) * q.scale).astype(np.float32), code, q.scale)
+    with np.errstate(over="ignore"):  # infinite values, as in the reference; their codes are not
+        values = (code.astype(np.float32) * q.scale).astype(np.float32)
+    return Constant(values, code, q.scale)
 
 
 def host_codes(loader: Loader, node: FileNode, x: RealInput, q: Quantizer) -> Activation:

@@ -10,7 +10,7 @@ import numpy as np
 from fxsim import ops
 from fxsim.integers import Array
 from fxsim.load.affine import Activation
-from fxsim.load.limits import check_elements
+from fxsim.load.limits import MAX_ACTIVATIONS, check_elements
 from fxsim.load.loader import Loader
 from fxsim.load.model import FileNode
 
@@ -88,9 +88,8 @@ def windows(
             "correct kernel_shape, dilations or pads",
         )  # fmt: skip
     found = Windows(tuple(space), tuple(kernel), strides, dilations, before, after)
-    check_elements(
-        f"the padded input of {node}", [n + b + e for n, b, e in zip(space, before, after, strict=True)]
-    )
+    padded = [n + b + e for n, b, e in zip(space, before, after, strict=True)]
+    check_elements(f"the padded input of {node}", padded, MAX_ACTIVATIONS)
     check_elements(f"the windows of {node}", [*found.positions, *found.kernel])
     return found
 
