@@ -227,6 +227,22 @@ def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
     fxsim.load(onnx_model(tmp / "m.onnx", nodes, [1, 4], QUANT_PARAMETERS))
 
 
+@case("a dynamically quantized model")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from onnx import helper
+
+    nodes = [helper.make_node("DynamicQuantizeLinear", ["x"], ["y", "s", "z"], name="dynamic")]
+    fxsim.load(onnx_model(tmp / "m.onnx", nodes, [1, 4], {}))
+
+
+@case("a function of real numbers without a quantizer behind it")
+def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
+    from onnx import helper
+
+    nodes = [quant(["x", "s", "z", "b"], "q"), helper.make_node("Gelu", ["q"], ["y"], name="gelu")]
+    fxsim.load(onnx_model(tmp / "m.onnx", nodes, [1, 4], QUANT_PARAMETERS))
+
+
 @case("a model with a dynamic shape")
 def _(tmp: Path, patch: pytest.MonkeyPatch) -> None:
     fxsim.load(onnx_model(tmp / "m.onnx", [quant(["x", "s", "z", "b"], "y")], [1, "n"], QUANT_PARAMETERS))
