@@ -19,11 +19,15 @@ from fxsim.iterate.unit import Unit
 from fxsim.machine import Machine
 from hls.crossing import call
 from hls.lower.code import RESERVED
-from hls.plan import Plan, Planner
+from hls.plan import NUMBERED, Plan, Planner
 from hls.simulation import Simulation
 from hls.solvers import MachineProject, UnitProject, machine_plan, unit_plan
 from hls.target import Target
 
+RESERVED_TOP = frozenset(
+    ("nnet", "fx", "main", "parameters", "defines", "given", "made", "input_data", "output_data")
+)
+"""Names that the files and functions around the top function have."""
 MARKER = "firmware/nnet_utils/fx_types.h"
 """A file that only projects written here have."""
 
@@ -139,17 +143,9 @@ def project_name(wanted: str, plan: Plan) -> str:
     """An identifier that neither C++ nor a tensor of the project has."""
     base = re.sub(r"\W", "_", wanted, flags=re.ASCII)
     base = base if base[:1].isalpha() else f"graph_{base}"
-    taken = {
-        *RESERVED,
-        *plan.inputs,
-        *(layer.name for layer in plan.layers),
-        "nnet",
-        "fx",
-        "main",
-        "parameters",
-        "defines",
-    }
-    return f"{base}_top" if base in taken else base
+    layers = (layer.name for layer in plan.layers)
+    taken = {*RESERVED, *RESERVED_TOP, *plan.inputs, *layers}
+    return f"{base}_top" if base in taken or NUMBERED.fullmatch(base) else base
 
 
 def _check_target(target: Path) -> None:

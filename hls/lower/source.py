@@ -30,7 +30,8 @@ def source(graph: Graph, name: str) -> str:
     """Header text of `void name(const in_t x[..], .., out_t y[..], ..)` over raw codes, inputs first.
 
     Each array holds the codes of one tensor in the narrowest ap_int or ap_uint that holds them all; nothing
-    is lost but in casts. Needs fx_ops.h and ap_types beside it. ValueError where `name` is no C++ identifier.
+    is lost but in casts. Needs fx_ops.h beside it, and fx_integers.h over ap_int or ac_int. ValueError where
+    `name` is no C++ identifier.
     """
     function, inputs, outputs = _lowered(graph, name)
     arguments = [p.declaration(True) for p in inputs] + [p.declaration(False) for p in outputs]

@@ -30,7 +30,8 @@ def loaded(path: Path) -> tuple[Graph, Array, Array]:
 
 
 @pytest.mark.parametrize(
-    ("backend", "io_type"), [("Vitis", "io_stream"), ("Quartus", "io_stream"), ("Catapult", "io_parallel")]
+    ("backend", "io_type"),
+    [("Vitis", "io_stream"), ("Vivado", "io_stream"), ("Quartus", "io_stream"), ("Catapult", "io_parallel")],
 )
 def test_cnn_is_all_hls4ml_layers(backend: str, io_type: str, tmp_path: Path) -> None:
     graph, images, want = loaded(digits_qdq())

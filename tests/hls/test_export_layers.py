@@ -5,6 +5,7 @@ One project for each back end and interface holds many short chains of random ge
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from fxsim import Format, Graph, Overflow, Rounding, concat, maximum, minimum, o
 from fxsim.integers import IntArray
 from fxsim.trace import Tensor
 
-BACKENDS = ("Vitis", "Vivado", "Quartus", "Catapult")
 SPACE = (5, 6, 3)
 QUANTIZER = Format(4, 3, True, Rounding.RND_CONV, Overflow.SAT)
 
@@ -130,12 +130,26 @@ def different(project: hls.Project, raw: list[np.ndarray]) -> list[str]:
 
 
 def own(project: hls.Project) -> set[str]:
-    """What of hls4ml's own the project has, by chain."""
-    return {r["name"].replace("_", " ") for r in project.layers() if r["layer"] != "generated"}
+    """Chains of which the project has a layer of hls4ml's own."""
+    names = {r["name"] for r in project.layers() if r["layer"] != "generated"}
+    return {re.sub(r"_\d+$", "", n).replace("_", " ") for n in names}
 
 
-@pytest.mark.parametrize("io_type", ["io_parallel", "io_stream"])
-@pytest.mark.parametrize("backend", BACKENDS)
+NOT_OWN = {
+    ("Vitis", "io_stream"): {"max overlap"},
+    ("Vivado", "io_parallel"): set(),
+    ("Quartus", "io_parallel"): {"average", "average cast"},
+    ("Quartus", "io_stream"): {"average", "average cast", "max overlap"},
+    ("Catapult", "io_parallel"): {"average", "average cast"},
+    ("Catapult", "io_stream"): {"average", "average cast", "max overlap", "maximum", "minimum"},
+}  # fmt: skip
+"""Chains that have no layer of hls4ml's own there. The two pairs that are missing share the headers of those
+that are here; tests of whole models compile them."""
+
+
+@pytest.mark.parametrize(("backend", "io_type"), NOT_OWN)
 def test_every_layer(backend: str, io_type: str, tmp_path: Path) -> None:
     project = hls.export(graph_of_all(5), tmp_path / "p", backend, "layers", io_type=io_type)
+    missing = {n for n in project.graph.output_names if n not in own(project)}
+    assert missing - {"generated"} == NOT_OWN[backend, io_type]
     assert different(project, samples(project.graph, 60)) == []

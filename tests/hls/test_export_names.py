@@ -32,13 +32,20 @@ def named_graph(name: str, inputs: list[str], blocks: list[str], outputs: list[s
 CASES = [
     ("int", ["memcpy", "trace_outputs"], ["defines", "include"], ["size_t", "float", "data", "ap_int"]),
     ("a\nb", ["class", "input"], ["a\nb", "*/ int"], ["a", "a", "result_t", "layer2_out"]),
+    ("in0", ["stream", "outputs"], ["component", "nnet"], ["given", "made", "res", "ac_int"]),
+    ("given", ["x", "X"], ["Same", "same"], ["y", "Y", "in", "inputs"]),
 ]
+WRITTEN = [("Vitis", "io_parallel")] * 2 + [("Quartus", "io_stream"), ("Quartus", "io_parallel")]
 
 
-@pytest.mark.parametrize("case", CASES, ids=["int", "line break"])
-def test_any_name_compiles(case, tmp_path: Path, rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(
+    ("case", "written"),
+    list(zip(CASES, WRITTEN, strict=True)),
+    ids=["int", "line break", "the bridge's", "small letters"],
+)
+def test_any_name_compiles(case, written, tmp_path: Path, rng: np.random.Generator) -> None:
     graph = named_graph(*case)
-    project = hls.export(graph, tmp_path / "p")
+    project = hls.export(graph, tmp_path / "p", written[0], io_type=written[1])
     raw = [rng.integers(-8, 8, (50, 2)) for _ in graph.inputs]
     for got, want in zip(project.predict_raw(*raw), graph.run_raw(*raw), strict=True):
         np.testing.assert_array_equal(got, want)
