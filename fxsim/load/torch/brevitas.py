@@ -11,6 +11,9 @@ from fxsim.load.torch.freeze import children
 ROUNDINGS = {"RoundSte": "ROUND", "FloorSte": "FLOOR", "CeilSte": "CEIL", "RoundToZeroSte": "DOWN"}
 """Brevitas' classes and the QONNX modes that they are."""
 
+FUNCTIONS = {"ROUND": "round", "FLOOR": "floor", "CEIL": "ceil", "DOWN": "trunc"}
+"""torch's functions of the modes."""
+
 INT_REMEDY = "use integer quantizers with static scales, per tensor or per channel"
 
 
@@ -88,8 +91,8 @@ def _recorder(path: str, calls: list[Quantized], proxy: Any) -> Any:
     """A forward hook that records inputs and results."""
 
     def hook(module: Any, inputs: Any, out: Any) -> None:
-        x, trunc = inputs[0], hasattr(proxy, "accumulator_bit_width") or "Trunc" in type(proxy).__name__
-        kept = x if trunc else getattr(x, "value", x)
+        x = inputs[0]
+        kept = x if "Trunc" in type(proxy).__name__ else getattr(x, "value", x)
         if not hasattr(out, "scale") or out.scale is None:
             raise ValueError(
                 f"module {path!r} ({type(proxy).__name__}) gives no scale with its codes; {INT_REMEDY}"
@@ -173,16 +176,11 @@ def _truncation(path: str, proxy: Any, call: Quantized) -> Any:
     import torch
 
     inner = proxy.tensor_quant
-    rounding = ROUNDINGS.get(type(inner.float_to_int_impl).__name__)
-    if rounding is None:
-        raise ValueError(
-            f"module {path!r} rounds by {type(inner.float_to_int_impl).__name__}; use {', '.join(ROUNDINGS)}"
-        )
+    rounding = _rounding(path, inner)
     x, narrow = call.x, bool(inner.narrow_range)
     lo, hi = code_range(call.bits, call.signed, narrow)
     divided = torch.round(x.value / x.scale + x.zero_point) / (call.scale / x.scale)
-    rounded = {"ROUND": torch.round, "FLOOR": torch.floor, "CEIL": torch.ceil, "DOWN": torch.trunc}[rounding]
-    code = torch.clamp(rounded(divided), lo, hi)
+    code = torch.clamp(getattr(torch, FUNCTIONS[rounding])(divided), lo, hi)
     if not torch.equal((code - call.zero) * call.scale, call.value):
         raise ValueError(f"module {path!r} is no clip(round(codes / factor)); use TruncTo8bit or RoundTo8bit")
     scales = x.scale.detach().to(torch.float32), call.scale.to(torch.float32)
@@ -198,7 +196,7 @@ def _activation(path: str, kind: str, proxy: Any, call: Quantized) -> Any:
     inner = fused.tensor_quant
     scale, zero = call.scale.to(torch.float32), call.zero.to(torch.float32)
     x = fused.activation_impl(call.x)
-    name = type(inner).__name__
+    name = _name(inner)
     if "Binary" in name:
         code = torch.where(x >= 0, 1.0, -1.0)
         op = lambda v: torch.ops.fxsim_torch.bipolar(v, scale)  # noqa: E731
@@ -207,19 +205,28 @@ def _activation(path: str, kind: str, proxy: Any, call: Quantized) -> Any:
         code = torch.sign(x) * (x.abs() > threshold)
         op = lambda v: torch.ops.fxsim_torch.ternary(v, scale, threshold)  # noqa: E731
     else:
-        impl = type(getattr(getattr(inner, "int_quant", None), "float_to_int_impl", None)).__name__
-        rounding = ROUNDINGS.get(impl)
-        if rounding is None:
-            raise ValueError(f"module {path!r} rounds by {impl}; use one of {', '.join(ROUNDINGS)}")
+        rounding = _rounding(path, getattr(inner, "int_quant", None))
         lo, hi = code_range(call.bits, call.signed, bool(inner.int_quant.narrow_range))
-        rounded = {"ROUND": torch.round, "FLOOR": torch.floor, "CEIL": torch.ceil, "DOWN": torch.trunc}
-        code = torch.clamp(rounded[rounding](x / scale + zero), lo, hi)
+        code = torch.clamp(getattr(torch, FUNCTIONS[rounding])(x / scale + zero), lo, hi)
         op = lambda v: torch.ops.fxsim_torch.quant(v, scale, zero, lo, hi, rounding)  # noqa: E731
     if not torch.equal((code - zero) * scale, call.value):
         raise ValueError(
             f"module {path!r} ({kind}, {name}) is no clip(round(x / scale + zero point)); {INT_REMEDY}"
         )
     return op
+
+
+def _name(module: Any) -> str:
+    """The class of a module, of one that BREVITAS_JIT has scripted too."""
+    return str(getattr(module, "original_name", type(module).__name__))
+
+
+def _rounding(path: str, quantizer: Any) -> str:
+    """The QONNX mode of an integer quantizer; ValueError for any other rounding."""
+    impl = _name(getattr(quantizer, "float_to_int_impl", None))
+    if impl not in ROUNDINGS:
+        raise ValueError(f"module {path!r} rounds by {impl}; use one of {', '.join(ROUNDINGS)}")
+    return ROUNDINGS[impl]
 
 
 def code_range(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:

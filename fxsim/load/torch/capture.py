@@ -10,8 +10,9 @@ import numpy as np
 
 CONVERTED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 EXPORT_HELP = (
-    "data-dependent control flow (if, while, .item() on a tensor), Python side effects and tensor subclasses "
-    "cannot be captured: write the choice with fixed sizes, or move it out of the module"
+    "data-dependent control flow (if, while, .item() on a tensor), Python side effects and attributes of a "
+    "QuantTensor (x.value, x.scale) cannot be captured: write the choice with fixed sizes, or move it out of "
+    "the module"
 )
 FLOAT_HELP = (
     "use Brevitas layers (brevitas.nn) or quantization-aware training (torch.ao.quantization.prepare_qat, "
