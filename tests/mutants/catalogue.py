@@ -255,4 +255,34 @@ MUTANTS = (
         "for _ in range(3):", "for _ in range(2):",
         TFLITE, "softmax's reciprocal is a few ulp off",
     ),
+    Mutant(
+        "sum_bounded_on_one_side", "fxsim/load/sums.py",
+        "yield case(j, x + out, False)", "yield case(j, x, True)",
+        ("tests/load/test_load_sums.py",), "a sum of branches may reach a code one step early",
+    ),
+    Mutant(
+        "multithreshold_beyond", "fxsim/load/nodes/multithreshold.py",
+        "(Fraction(t), True)", "(Fraction(t), False)",
+        ("tests/load/test_load_qonnx_nodes.py",), "a value on FINN's threshold does not count",
+    ),
+    Mutant(
+        "trunc_rounds_once", "fxsim/load/nodes/trunc.py",
+        "Quantizer(ONE, NONE, low, high))", 'Quantizer(ONE, NONE, low, high, "FLOOR"))',
+        ("tests/load/test_load_qonnx_nodes.py",), "Trunc drops what lies below a code before it shifts",
+    ),
+    Mutant(
+        "float_binade_begins_late", "fxsim/load/nodes/float_quant.py",
+        "steps.append(step if k > 1 << mantissa else step // 2)", "steps.append(step)",
+        ("tests/load/test_load_float_quant.py",), "a power of two is reached by the coarser step above it",
+    ),
+    Mutant(
+        "difference_turned_round", "fxsim/host.py",
+        '"SubFrom": lambda x, c: c - x', '"SubFrom": lambda x, c: x - c',
+        ("tests/load/test_load_qonnx_nodes.py",), "constant - input is input - constant on the host",
+    ),
+    Mutant(
+        "data_file_by_its_name", "fxsim/load/onnx_guard.py",
+        "file.resolve().is_relative_to(path.parent.resolve())", "file.is_relative_to(path.parent)",
+        ("tests/load/test_load_hostile.py",), "external data is read outside the model's folder",
+    ),
 )  # fmt: skip
