@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from functools import cache
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def test_mlp_with_real_scales(model: str, backend: str, io_type: str, tmp_path: 
     project = hls.export(graph, tmp_path / "p", backend, io_type=io_type)
     assert [r["layer"] for r in project.layers()].count("hls4ml Dense") == 3
     np.testing.assert_array_equal(project.predict(images), want)
+
+
+def test_example(capsys: pytest.CaptureFixture[str]) -> None:
+    program = Path(__file__).parents[2] / "examples" / "qdq_cnn_to_hls4ml.py"
+    assert runpy.run_path(str(program))["main"]()
+    table = capsys.readouterr().out.splitlines()
+    assert [row.split()[-2:] for row in table[1:4]] == [["5000", "0"]] * 3
 
 
 def test_the_qonnx_file_gives_the_same_layers(tmp_path: Path) -> None:
