@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import struct
@@ -96,6 +97,20 @@ def test_every_truncation_of_the_h5(tmp_path) -> None:
     for n in range(0, len(whole) - 1, 1531):
         content["model.weights.h5"] = whole[:n]
         refused(keras_edit.written(tmp_path / "m.keras", content), "model.weights.h5")
+
+
+def test_changed_bytes_of_the_h5(rng, tmp_path) -> None:
+    """Behind a right checksum: another number in an array, or an error that says so, and nothing else."""
+    content = keras_edit.members("mlp")
+    whole = content["model.weights.h5"]
+    for _ in range(60):
+        broken = bytearray(whole)
+        for at in rng.integers(0, len(whole), 3):
+            broken[at] = rng.integers(256)
+        broken[int(rng.integers(4000))] = rng.integers(256)
+        path = keras_edit.written(tmp_path / "m.keras", content | {"model.weights.h5": bytes(broken)})
+        with contextlib.suppress(ValueError):
+            fxsim.load(path)
 
 
 def test_member_that_declares_too_much(tmp_path) -> None:

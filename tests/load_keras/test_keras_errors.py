@@ -106,6 +106,19 @@ UNSUPPORTED = [
 ]
 
 WRONG = [
+    ("merges", lambda c: keras_edit.layer(c, "d").update(inbound_nodes=3), "the configuration is damaged"),
+    ("merges", option("pad", "padding", value=1 << 40), "elements, more than 16777216"),
+    ("merges", option("up", "size", value=1 << 40), "elements, more than 16777216"),
+    ("merges", option("up", "size", value=[0]), "has the size .0.; give 1 positive integers"),
+    ("others", option("repeat", "n", value=1 << 40), "elements, more than 16777216"),
+    ("merges", option("one", "batch_shape", value=[None, 1 << 40]), "elements, more than 16777216"),
+    ("functions", option("attend", "key_dim", value=0), r"layer 'attend' \(QMultiHeadAttention\)"),
+    (
+        "merges",
+        lambda c: keras_edit.layer(c, "drop")["inbound_nodes"][0]["kwargs"].update(training=True),
+        r"layer 'drop' \(Dropout\) is called with training=True; call it without",
+    ),
+    ("residual_cnn", option("c", "data_format", value="channels_first"), "variable 0 of shape"),
     (
         "merges",
         option("shared", "iq_conf", "config", "round_mode", value="NEAREST"),

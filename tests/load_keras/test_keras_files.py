@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import keras_edit
 import numpy as np
 import pytest
 
@@ -97,3 +99,17 @@ def test_large_tables_are_thresholds() -> None:
     want = before.codes(x)
     for name, codes in after.codes(x).items():
         assert np.array_equal(codes, want[name]), name
+
+
+def test_files_without_names_are_read_by_class_and_number(tmp_path) -> None:
+    """Keras before 3.5 did not write the layers' names beside the weights."""
+
+    def nameless(file: h5py.File) -> None:
+        def strip(_: str, item: h5py.Group) -> None:
+            item.attrs.pop("name", None)
+
+        file.visititems(strip)
+
+    for family in FAMILIES:
+        path = keras_edit.weighted(tmp_path / "m.keras", family, nameless)
+        assert fxsim.load(path) == fxsim.load(DATA / f"{family}.keras")

@@ -69,3 +69,37 @@ def test_saved_graph_keeps_its_encoder(rng, tmp_path) -> None:
     x = keras_models.samples(model, rng, 100)
     assert again == graph
     assert np.array_equal(again.run(*x), graph.run(*x))
+
+
+def test_models_without_an_input_layer_and_with_dicts(rng, tmp_path) -> None:
+    import keras
+    from hgq.layers import QAdd, QDense
+
+    with keras_models.scope(overflow_mode="SAT"):
+        lazy = keras.Sequential([QDense(3, name="a"), QDense(2, name="b")])
+        lazy(np.zeros((1, 5), np.float32))
+        one, two = keras.Input((4,), name="one"), keras.Input((4,), name="two")
+        total = QAdd(name="sum")([two, one])
+        dicts = keras.Model({"one": one, "two": two}, {"y": QDense(2, name="y")(total), "z": total})
+    for model, names in ((lazy, ["input_layer"]), (dicts, ["one", "two"])):
+        keras_models.randomized(model, rng).save(tmp_path / "m.keras")
+        graph = fxsim.load(tmp_path / "m.keras")
+        assert [i.name for i in graph.inputs] == names or len(names) == 1
+        x = [rng.normal(0, 1, (200, *i.type.shape)).astype(np.float32) for i in graph.inputs]
+        given = dict(zip(("one", "two"), x, strict=True)) if len(x) > 1 else x[0]
+        expected = model(given, training=False)
+        expected = [expected[k] for k in ("y", "z")] if isinstance(expected, dict) else [expected]
+        found = graph.run(*x)
+        found = found if isinstance(found, tuple) else (found,)
+        for ours, keras_own in zip(found, expected, strict=True):
+            assert np.array_equal(ours, keras.ops.convert_to_numpy(keras_own))
+
+
+def test_calls_in_training_mode_are_refused(rng) -> None:
+    import keras
+    from hgq.layers import QDense
+
+    x = keras.Input((4,), name="x")
+    model = keras.Model(x, keras.layers.BatchNormalization(name="bn")(QDense(2)(x), training=True))
+    with pytest.raises(ValueError, match=r"layer 'bn' .* is called with training=True"):
+        fxsim.load(model)

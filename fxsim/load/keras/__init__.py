@@ -23,10 +23,15 @@ def read(path: Path, input: Format | None, rescale: str) -> Graph:
     archive = read_archive(path)
     try:
         model = network(archive.config, archive.weights)
+        name = "".join(c if c.isalnum() else "_" for c in model.name)
+        name = name if name and not name[0].isdigit() else f"model_{name}"
+        return Loader(model, name, input, rescale).graph()
     except RecursionError:
         raise ValueError(f"{path}: the model is nested too deep; save it again") from None
-    name = "".join(c if c.isalnum() else "_" for c in model.name)
-    return Loader(model, name if name and not name[0].isdigit() else f"model_{name}", input, rescale).graph()
+    except (TypeError, AttributeError, LookupError, ArithmeticError) as e:
+        raise ValueError(
+            f"{path}: the configuration is damaged ({type(e).__name__}: {e}); save the model again"
+        ) from e
 
 
 def read_h5(path: Path, input: Format | None, rescale: str) -> Graph:

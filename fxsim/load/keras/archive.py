@@ -98,7 +98,7 @@ def _weights(path: Path, data: bytes) -> Group:
             return _Walk(path).group(file, "", 0)
     except ValueError:
         raise
-    except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as e:
+    except (OSError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError) as e:
         raise ValueError(f"{path}: {WEIGHTS} is damaged: {e}; save the model again") from None
 
 

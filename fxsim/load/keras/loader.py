@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,8 @@ from fxsim.load.keras.symbols import HostInput, Mapped, Symbol
 from fxsim.ops.wiring import Wiring
 from fxsim.trace import Builder, Tensor
 from fxsim.types import TensorType
+
+MAX_ELEMENTS = 1 << 24
 
 Handler = Callable[["Loader", Layer, "Arguments"], "Symbol | tuple[Symbol, ...]"]
 
@@ -61,7 +64,7 @@ class Loader:
                 f"to keras.Input"
             )
         check_dtype(layer)
-        own = tuple(shape[1:])
+        own = bounded(layer, tuple(shape[1:]))
         if self.input is None:
             reason = "a real-valued input: the host applies the quantizer after it"
             self.builder.names[layer.name] = Name(None, reason=reason)
@@ -131,9 +134,11 @@ class Loader:
                 return tuple(self.run(layer.network, arguments.tensors()))
             handler = self._handler(layer)
             check_dtype(layer)
+            if arguments.keywords.get("training"):
+                raise self.error(layer, "is called with training=True", "call it without, for inference")
             try:
                 result = handler(self, layer, arguments)
-            except (ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError) as e:
+            except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as e:
                 if str(e).startswith("layer "):
                     raise
                 what = f"its configuration lacks {e}" if isinstance(e, KeyError) else str(e)
@@ -276,6 +281,14 @@ def _resolved(value: Any, known: Mapping[Ref, Symbol]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_resolved(v, known) for v in value]
     return {k: _resolved(v, known) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def bounded(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape; ValueError where it has more elements than a graph can list."""
+    elements = math.prod(shape)
+    if elements > MAX_ELEMENTS:
+        raise ValueError(f"{layer} has {elements} elements, more than {MAX_ELEMENTS}; use a smaller shape")
+    return shape
 
 
 def check_dtype(layer: Layer) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from fxsim import ops
 from fxsim.integers import IntArray
 from fxsim.load.keras.layers.conv import channels_back, channels_last, padded
-from fxsim.load.keras.loader import Arguments, Loader, handles
+from fxsim.load.keras.loader import Arguments, Loader, bounded, handles
 from fxsim.load.keras.network import Layer
 from fxsim.load.keras.symbols import Activation, HostInput, Mapped, Symbol
 
@@ -49,8 +49,10 @@ def permute(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
 def repeat(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     """The vector n times along a new first axis."""
     x = arguments.one()
+    n = int(layer.config["n"])
+    bounded(layer, (n, *x.shape))
     one = loader.wired(x, ops.Reshape((1, *x.shape)))
-    return _blocked(loader, layer, one, ops.Gather(IntArray(np.zeros(int(layer.config["n"]), np.int64)), 0))
+    return _blocked(loader, layer, one, ops.Gather(IntArray(np.zeros(n, np.int64)), 0))
 
 
 @handles("ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D")
@@ -59,6 +61,7 @@ def zero_padding(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     rank = int(layer.kind[-2])
     x = channels_last(loader, layer, arguments.one(), rank)
     before, after = zip(*_pairs(loader, layer, "padding", rank), (0, 0), strict=True)
+    bounded(layer, tuple(b + n + e for b, n, e in zip(before, x.shape, after, strict=True)))
     return channels_back(loader, layer, padded(loader, layer, x, before, after), rank)
 
 
@@ -86,6 +89,9 @@ def upsampling(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     x = channels_last(loader, layer, arguments.one(), rank)
     size = layer.config.get("size", 2)
     sizes = [int(size)] * rank if isinstance(size, int) else [int(n) for n in size]
+    if len(sizes) != rank or min(sizes) < 1:
+        raise loader.error(layer, f"has the size {size!r}", f"give {rank} positive integers")
+    bounded(layer, tuple(n * s for n, s in zip(x.shape, (*sizes, 1), strict=True)))
     for axis, n in enumerate(sizes):
         index = np.repeat(np.arange(x.shape[axis]), n)
         x = loader.wired(x, ops.Gather(IntArray(index), axis))
