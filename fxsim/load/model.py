@@ -68,8 +68,6 @@ class Model:
     outputs: tuple[str, ...]
     constants: Mapping[str, Array]
     opset: int
-    opsets: Mapping[str, int] = field(default_factory=dict)
-    """The versions of other domains."""
 
     @property
     def name(self) -> str:

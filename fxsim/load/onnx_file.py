@@ -75,8 +75,7 @@ def read(path: Path) -> Model:
         check_schema(n, opset, onnx)
     outputs = tuple(v.name for v in graph.output)
     check_order(path, nodes, {*constants, *(i.name for i in inputs)}, outputs)
-    opsets = {o.domain: int(o.version) for o in proto.opset_import}
-    return Model(path, tuple(nodes), inputs, outputs, constants, opset, opsets)
+    return Model(path, tuple(nodes), inputs, outputs, constants, opset)
 
 
 def _opset(proto: Any, path: Path, onnx: Any) -> int:
