@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fxsim.formats import Format
 from fxsim.types import TensorType
 
@@ -43,6 +45,8 @@ class Target:
         clock = self.clock_period
         if isinstance(clock, bool) or not isinstance(clock, (int, float)) or not 0 < clock < math.inf:
             raise ValueError(f"clock_period must be a positive number of nanoseconds, not {clock!r}")
+        # YAML writes NumPy's numbers as objects.
+        object.__setattr__(self, "clock_period", int(clock) if clock == int(clock) else float(clock))
         part = self.part
         if part is not None and not (
             isinstance(part, str) and part and part.isascii() and part.isprintable()
@@ -53,7 +57,7 @@ class Target:
         for name, s in _entries(self.strategy):
             self.known(s, "" if name == OTHERS else f" of layer {name!r}")
         for name, r in _entries(self.reuse_factor):
-            if isinstance(r, bool) or not isinstance(r, int) or r < 1:
+            if isinstance(r, bool) or not isinstance(r, (int, np.integer)) or r < 1:
                 where = "" if name == OTHERS else f" of layer {name!r}"
                 raise ValueError(f"reuse_factor{where} must be an integer of at least 1, not {r!r}")
 

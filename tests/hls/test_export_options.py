@@ -120,6 +120,13 @@ def test_hls4ml_reads_the_project_again(tmp_path: Path, monkeypatch: pytest.Monk
     np.testing.assert_array_equal(linked.predict(values), graph.run(values))
 
 
+def test_numbers_of_numpy_are_numbers_in_the_settings(tmp_path: Path) -> None:
+    options = {"clock_period": np.float64(2.5), "reuse_factor": {"fc0": np.int64(2)}}
+    said = settings(hls.export(mlp(), tmp_path / "p", **options))
+    assert said["ClockPeriod"] == 2.5
+    assert said["HLSConfig"]["LayerName"]["fc0"]["ReuseFactor"] == 2
+
+
 BAD = [
     ({"io_type": "io_serial"}, ValueError, "io_type must be one of io_parallel, io_stream, not 'io_serial'"),
     ({"strategy": "Fast"}, ValueError, "strategy must be one of Latency, Resource, .* for Vitis, not 'Fast'"),
