@@ -84,7 +84,7 @@ CASES: dict[str, tuple[list[Any], str]] = {
     ),
     "cast to half": (
         [*INPUT, node("Cast", "a", "y", to=10)],
-        r"\(Cast\) casts to type 10; cast activations to",
+        r"\(Cast\) casts to type 10; cast to float",
     ),
     "integer weights are computed": (
         [*INPUT, node("MatMulInteger", "q q", "y")],

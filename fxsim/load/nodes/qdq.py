@@ -7,15 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from fxsim import ops
-from fxsim.integers import Array, IntArray, subtract
+from fxsim.integers import Array, subtract
 from fxsim.load.affine import Activation, Constant, RealInput, Symbol, as_fractions, channels
 from fxsim.load.loader import Loader, handles
 from fxsim.load.model import INTEGER_TYPES, FileNode
-from fxsim.load.nodes.join import column
 from fxsim.load.nodes.quant import Quantizer, codes, host_codes
 from fxsim.load.terms import Curve
-from fxsim.trace import maximum, minimum
 
 # NumPy names of the types of zero points: (bits, signed).
 TYPES = {f"{'' if signed else 'u'}int{bits}": (bits, signed) for bits, signed in INTEGER_TYPES.values()}
@@ -55,28 +52,11 @@ def quantized(
     loader: Loader, node: FileNode, x: Activation | Curve | RealInput, p: Linear, lo: int, hi: int
 ) -> Activation:
     """The codes lo..hi of an activation or of the host's input, as a tensor whose real value is the code."""
-    zeros = channels(p.zero, x.shape)
-    least, most = int(min(zeros.values)), int(max(zeros.values))
-    q = Quantizer(p.scale, np.zeros((), np.float32), np.array(lo - most), np.array(hi - least))
+    zero = p.zero.ravel()[:1].reshape(()) if np.all(p.zero == p.zero.ravel()[0]) else p.zero
+    q = Quantizer(p.scale, np.zeros((), np.float32), np.asarray(lo - zero), np.asarray(hi - zero))
     y = host_codes(loader, node, x, q) if isinstance(x, RealInput) else codes(loader, node, x, q)
-    if least != most:
-        ends = [[end - int(z) for z in zeros.values] for end in (lo, hi)]
-        y = saturated(loader, node, y, ends, zeros.axis)
-    return y.map(lambda line, s, z: line.then(1 / s, z), channels(p.scale, y.shape), zeros)
-
-
-def saturated(
-    loader: Loader, node: FileNode, x: Activation, ends: list[list[int]], axis: int | None
-) -> Activation:
-    """Codes clipped to ends[0]..ends[1], one entry per index of `axis`: zero points that differ."""
-    t = x.tensor
-    with loader.builder.block("clip", loader.block_name(node), [t]) as outputs:
-        y = t
-        for join, values in ((maximum, ends[0]), (minimum, ends[1])):
-            bound = IntArray(column(values, t.ndim, axis))
-            y = join(y, loader.builder.apply(ops.Const(bound, t.frac)))
-        outputs.append(y)
-    return Activation(outputs[0], x.lines, x.axis)
+    scale, offset = channels(p.scale, y.shape), channels(zero, y.shape)
+    return y.map(lambda line, s, z: line.then(1 / s, z), scale, offset)
 
 
 @handles("DequantizeLinear")
