@@ -94,8 +94,7 @@ def _batched(torch: Any, program: Any, args: tuple[Any, ...]) -> dict[str, Array
     from fxsim.load.torch.program import functional
 
     program = functional(program)
-    nodes = {n.name: n for n in program.graph.nodes if n.op == "placeholder"}
-    first = nodes[program.graph_signature.user_inputs[0]].meta["val"].shape[0]
+    first = next(n.meta["val"].shape[0] for n in program.graph.nodes if _is_tensor(program, n))
     total = len(args[0])
     size = first if isinstance(first, int) else total
     parts = []
@@ -104,6 +103,12 @@ def _batched(torch: Any, program: Any, args: tuple[Any, ...]) -> dict[str, Array
         kept = min(size, total - start)
         parts.append({k: v[:kept] for k, v in _interpreted(torch, program, rows).items()})
     return {k: np.concatenate([p[k] for p in parts]) for k in parts[0]}
+
+
+def _is_tensor(program: Any, node: Any) -> bool:
+    """Is this node a tensor that the user gives?"""
+    given = node.op == "placeholder" and node.name in program.graph_signature.user_inputs
+    return given and hasattr(node.meta.get("val"), "shape")
 
 
 def _interpreted(torch: Any, program: Any, args: Sequence[Any]) -> dict[str, Array]:
@@ -135,7 +140,7 @@ def _interpreted(torch: Any, program: Any, args: Sequence[Any]) -> dict[str, Arr
     }  # fmt: skip
     user = iter(args)
     flat = [
-        state[stored[n.name]] if n.name in stored else next(user)
+        state[stored[n.name]] if n.name in stored else next(user) if _is_tensor(program, n) else n.meta["val"]
         for n in graph.nodes
         if n.op == "placeholder"
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import brevitas.nn as qnn
@@ -205,3 +206,11 @@ def test_programs() -> None:
         fxsim.load(torch.export.export(Two(), (torch.zeros(2, 4), torch.zeros(3))))
     with pytest.raises(ValueError, match=r"input 'x' must be float32, or codes .*, not torch.int64"):
         fxsim.load(torch.export.export(Two(), (torch.zeros(2, 4, dtype=torch.int64), torch.zeros(2))))
+
+
+def test_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fxsim.load.torch.capture import require_torch
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"loading it needs PyTorch: install fxsim-hdl\[torch\]"):
+        require_torch("loading it")

@@ -275,3 +275,28 @@ def test_in_place_ops_that_another_node_reads_are_undone_by_torch() -> None:
             return torch.fake_quantize_per_tensor_affine(y * 2 + x.flatten(1), 0.5, 0, -128, 127)
 
     agree(Aliased().eval(), samples(100, 2, 3), at_least=2)
+
+
+class Flagged(nn.Module):
+    """Constants of every kind: a buffer that is not saved, an attribute, a flag, an option."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("w", torch.tensor([[0.5, -1.0], [2.0, 0.25]]), persistent=False)
+        self.c = torch.tensor([1.0, 2.0])
+
+    def forward(self, x: torch.Tensor, flag: bool = True, *, option: Any = None) -> torch.Tensor:
+        x = torch.fake_quantize_per_tensor_affine(x, 0.25, 0, -8, 7)
+        return x @ self.w + self.c if flag else x
+
+
+def test_constants_and_flags() -> None:
+    x = samples(30, 2)
+    args = (torch.from_numpy(x[:3]),)
+    agree(Flagged().eval(), x, at_least=1)
+    for program in (
+        torch.export.export(Flagged().eval(), (*args, True)),
+        torch.export.export(Flagged().eval(), args, {"flag": False, "option": None}),
+    ):
+        agree(program, x, at_least=1)
+    assert fxsim.load(Flagged().eval(), example=x[:1]).run([[1, 1]]).tolist() == [[3.5, 1.25]]
