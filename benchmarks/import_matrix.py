@@ -77,15 +77,25 @@ def samples(path: Path, graph: fxsim.Graph) -> list[np.ndarray]:
         return [digits_samples()[0][:SAMPLES].reshape(-1, *graph.inputs[0].type.shape)]
     if graph.inputs[0].type.size == 784:
         image = np.random.default_rng(0).integers(0, 256, (SAMPLES, *graph.inputs[0].type.shape))
-        return [image.astype(np.float32) / np.float32(255)]
+        whole = path.name.startswith("finn")  # its first node divides by 255
+        return [image.astype(np.float32) / np.float32(1 if whole else 255)]
     return random_reals(graph, SAMPLES, seed=0)
 
 
 def codes(graph: fxsim.Graph, values: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The integer codes nearest to real outputs, and which of them are codes at all."""
-    entry = Name(graph.outputs[0], graph.output_affines[0])
-    found, off = decode(graph.output_names[0], entry, np.asarray(values, np.float64), SAMPLES)
-    return found, off <= OFF_GRID
+    """The integer codes nearest to real outputs, and which of them are codes at all; all outputs in a row.
+
+    A tool that gives several outputs in one row gives them in this order.
+    """
+    parts = list(values) if isinstance(values, (tuple, list)) else [values]
+    rows = np.concatenate([np.reshape(np.asarray(p, np.float64), (SAMPLES, -1)) for p in parts], axis=1)
+    found, on_grid, at = [], [], 0
+    for name, node, affine in zip(graph.output_names, graph.outputs, graph.output_affines, strict=True):
+        part, at = rows[:, at : at + node.type.size], at + node.type.size
+        nearest, off = decode(name, Name(node, affine), part, SAMPLES)
+        found.append(nearest.reshape(SAMPLES, -1))
+        on_grid.append(off.reshape(SAMPLES, -1) <= OFF_GRID)
+    return np.concatenate(found, axis=1), np.concatenate(on_grid, axis=1)
 
 
 def run_fxsim(path: Path, graph: fxsim.Graph, x: list[np.ndarray], folder: Path) -> Any:
@@ -131,7 +141,9 @@ def run_tracer(package: str) -> Callable[..., Any]:
         if path.suffix != ".keras":
             raise NotImplementedError(f"{package} has no converter for {path.suffix}")
         trace_model = importlib.import_module(f"{package}.converter").trace_model
-        trace = importlib.import_module(f"{package}.trace").comb_trace
+        trace = getattr(
+            importlib.import_module(f"{package}.trace"), "comb_trace" if package == "da4ml" else "trace"
+        )
         return trace(*trace_model(keras_model(path))).predict(x[0].reshape(len(x[0]), -1).astype(np.float64))
 
     return run
@@ -158,9 +170,10 @@ def one(path: Path, tool: str, folder: Path) -> dict[str, Any]:
     graph = fxsim.load(path)
     x = samples(path, graph)
     reference = choose(path)
-    found = runner(reference)(path, graph, x)[graph.output_names[0]]
-    if found.dtype.kind in "iu" and reference == "litert":
-        want = found.reshape(SAMPLES, *graph.outputs[0].type.shape).astype(np.int64)
+    outputs = runner(reference)(path, graph, x)
+    found = [outputs[name] for name in graph.output_names]
+    if reference == "litert" and found[0].dtype.kind in "iu":
+        want = np.concatenate([f.reshape(SAMPLES, -1) for f in found], axis=1).astype(np.int64)
     else:
         want = codes(graph, found)[0]
     start = time.perf_counter()
@@ -168,7 +181,7 @@ def one(path: Path, tool: str, folder: Path) -> dict[str, Any]:
         values = RUN[tool](path, graph, x, folder)
     except Exception as e:  # whatever a peer raises is what its user sees
         return {"loads": False, "error": f"{type(e).__name__}: {e}".splitlines()[0][:90]}
-    got, on_grid = codes(graph, np.asarray(values).reshape(want.shape))
+    got, on_grid = codes(graph, values)
     wrong = int(np.sum((got != want) | ~on_grid))
     return {"loads": True, "differ": wrong, "of": want.size, "seconds": round(time.perf_counter() - start, 1)}
 
