@@ -17,7 +17,7 @@ from hls import compile_graphs
 
 F32 = np.float32
 SIZE = 4
-SEEDS = 9
+SEEDS = 6
 
 
 class Mixed:
