@@ -93,7 +93,7 @@ def _in_range(x: Array, target: Format) -> Array | None:
     round_ = _ROUNDINGS.get(target.rounding)
     if round_ is None or target.width > 53 or abs(target.frac) > 900 or not x.size:
         return None
-    codes = x * 2.0**target.frac
+    codes = np.asarray(x * 2.0**target.frac)
     round_(codes, out=codes)
     least = target.lo + (target.overflow is Overflow.SAT_SYM)
     if not (codes.min() >= least and codes.max() <= target.hi):  # NaN is not in range either

@@ -8,9 +8,11 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 
 import numpy as np
+from hls4ml.model.quantizers import BinaryQuantizer, TernaryQuantizer
 from random_layers import Layers
 
 DATA = Path(__file__).parent / "data"
@@ -147,8 +149,50 @@ def streams(seed: int) -> Layers:
     return z
 
 
-NETWORKS: dict[str, Callable[[int], Layers]] = {"vectors": vectors, "images": images, "streams": streams}
-RECORDED = [("vectors", 0), ("vectors", 1), ("vectors", 2), ("images", 0), ("images", 1), ("streams", 0)]
+def kernels(seed: int) -> Layers:
+    """Einsum layers, distributed arithmetic, binary and ternary networks."""
+    z = Layers(seed, "io_parallel")
+    a, b, c, d = z.input(4, 6), z.input(5, 6), z.input(4, 5, 6), z.input(4, 6, 3)
+    for tight in (False, True):
+        z.einsum_dense(a, "ij,jk->ik", (6, 3), (4, 3), tight)
+        z.einsum_dense(a, "ij,ijk->ik", (4, 6, 3), (4, 3), tight)
+        z.einsum_dense(c, "abc,cd->bda", (6, 2), (5, 2, 4), tight)
+        z.einsum(a, b, "ij,kj->ik", (4, 5), tight)
+        z.einsum(c, d, "abc,acd->adb", (4, 3, 5), tight)
+    exact = "distributed_arithmetic"
+    x, image, row = z.input(8), z.input(5, 5, 2), z.input(7, 3)
+    z.dense(x, 4, exact)
+    z.conv(image, (2, 3), strategy=exact)
+    z.conv(image, (1, 1), strategy=exact)
+    z.conv(row, (3,), pads=(1, 1), strategy=exact)
+    z.conv(row, (1,), strategy=exact)
+    z.einsum_dense(a, "ij,ijk->ik", (4, 6, 3), (4, 3), True, exact)
+    binary, signs, ternary = BinaryQuantizer(1), BinaryQuantizer(2), TernaryQuantizer()
+    for quantizer, sign in ((binary, "binary_tanh"), (signs, "binary_tanh"), (ternary, "ternary_tanh")):
+        y = x
+        for size in (10, 6):
+            y = z.quantized_dense(y, size, copy(quantizer))
+            y = z.activation(z.wide_norm(y), sign, output=False)
+        z.quantized_dense(y, 5, copy(quantizer), output=True)
+        z.activation(z.wide_norm(z.quantized_dense(x, 10, copy(quantizer))), sign)
+    return z
+
+
+NETWORKS: dict[str, Callable[[int], Layers]] = {
+    "vectors": vectors,
+    "images": images,
+    "streams": streams,
+    "kernels": kernels,
+}
+RECORDED = [
+    ("vectors", 0),
+    ("vectors", 1),
+    ("vectors", 2),
+    ("images", 0),
+    ("images", 1),
+    ("streams", 0),
+    ("kernels", 0),
+]
 
 
 def compiled(z: Layers, folder: str, samples: list[np.ndarray]) -> list[np.ndarray]:

@@ -200,6 +200,43 @@ class Layers:
         layer = {"class_name": kind, "inputs": x if isinstance(x, list) else [x]} | attributes
         return self.add(layer, shape, {} if types is None else types, output)
 
+    def einsum_dense(
+        self, x: str, equation: str, kernel: tuple[int, ...], made: tuple[int, ...], tight: bool,
+        strategy: str = "Latency",
+    ) -> str:  # fmt: skip
+        layer = {
+            "class_name": "EinsumDense", "inputs": [x], "equation": equation, "inp_shape": self.shapes[x],
+            "out_shape": made, "weight_data": self.numbers(*kernel), "bias_data": self.numbers(*made),
+        }  # fmt: skip
+        return self.add(layer, made, self._kernel_types(tight), Strategy=strategy)
+
+    def einsum(self, a: str, b: str, equation: str, made: tuple[int, ...], tight: bool) -> str:
+        layer = {
+            "class_name": "Einsum", "inputs": [a, b], "equation": equation, "inp0_shape": self.shapes[a],
+            "inp1_shape": self.shapes[b], "out_shape": made,
+        }  # fmt: skip
+        return self.add(layer, made, {"result": self.type(), "accum": self.accum(tight)})
+
+    def quantized_dense(self, x: str, outputs: int, quantizer: Any, output: bool = False) -> str:
+        """A Dense layer whose weights hls4ml quantizes itself, in types that hold its sums."""
+        n = self.shapes[x][-1]
+        layer = {
+            "class_name": "Dense", "inputs": [x], "n_in": n, "n_out": outputs, "data_format": "channels_last",
+            "weight_data": self.numbers(n, outputs), "bias_data": self.numbers(outputs),
+            "weight_quantizer": quantizer,
+        }  # fmt: skip
+        types = {"result": "fixed<12,7>", "accum": "fixed<12,7>", "bias": "fixed<8,3>"}
+        return self.add(layer, (outputs,), types, output)
+
+    def wide_norm(self, x: str) -> str:
+        """A normalization with positive scales, which hls4ml merges into the sign that follows."""
+        n = self.shapes[x][-1]
+        layer = {
+            "class_name": "BatchNormalization", "inputs": [x], "n_in": n, "n_filt": -1,
+            "scale_data": np.abs(self.numbers(n)) + 0.125, "bias_data": self.numbers(n),
+        }  # fmt: skip
+        return self.add(layer, (n,), dict.fromkeys(("result", "scale", "bias"), "fixed<12,5>"), False)
+
     def moves(self, row: Any, image: Any) -> None:
         """Every layer that moves elements, on inputs that `row` (9, 4) and `image` (6, 5, 3) give."""
         last = {"data_format": "channels_last"}
