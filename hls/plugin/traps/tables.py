@@ -14,6 +14,7 @@ from fxsim.types import TensorType
 from hls.plugin.rules.softmax import slices, softmax, tables
 from hls.plugin.translate import Translation
 from hls.plugin.traps.trap import Trap, short
+from hls.plugin.types import from_real, to_real
 
 # An error from here on is told.
 COARSE = 1 / 16
@@ -111,13 +112,13 @@ def measured(model: Any, layer: Any) -> tuple[float, float]:
     graph = t.builder.finish([softmax(t, layer, [node])])
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 3, (max(ROWS * cut.length // int(np.prod(shape)), 1), *shape))
-    raw = np.clip(np.floor(logits * 2.0**source.frac), source.lo, source.hi).astype(np.int64)
-    found = np.asarray(graph.run_raw(raw)) * 2.0 ** -graph.outputs[0].type.frac
+    raw = from_real(logits, source.replace(rounding="TRN", overflow="SAT", saturation_bits=0))
+    found = to_real(np.asarray(graph.run_raw(raw)), graph.outputs[0].type.frac, np.float64)
 
     def cutting(a: np.ndarray) -> np.ndarray:
         return a.reshape(len(a), cut.outer, cut.length, cut.inner).transpose(0, 1, 3, 2)
 
-    x, p = cutting(raw * 2.0**-source.frac), cutting(found)
+    x, p = cutting(to_real(raw, source.frac, np.float64)), cutting(found)
     scale = float(layer.get_attr("exp_scale", 1.0))
     e = np.exp(scale * (x - x.max(-1, keepdims=True)))
     truth = e / e.sum(-1, keepdims=True)

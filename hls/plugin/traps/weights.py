@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hls.plugin.traps.trap import Trap, short, span
-from hls.plugin.types import fmt, from_real, from_text, text_digits
+from hls.plugin.types import fmt, from_real, from_text, text_digits, to_real
 
 
 def check(model: Any) -> list[Trap]:
@@ -31,9 +31,12 @@ def _trap(layer: Any, name: str, variable: Any, form: Any) -> Trap | None:
     data = np.asarray(variable.data, np.float64)
     if not data.size or type(variable.type.precision).__name__ == "XnorPrecisionType":
         return None
-    raw = from_text(variable.data, variable.type.precision)
     lsb = 2.0**-form.frac
-    value = raw.astype(np.float64) * lsb
+    meant = from_real(data, form)
+    found = meant.copy()
+    near = _near(data, form.frac, text_digits(variable.type))
+    found[near] = from_text(data[near], variable.type.precision)
+    value = to_real(found, form.frac, np.float64)
     gone = np.abs(value - data) > lsb
     if gone.any():
         k = int(np.argmax(np.abs(value - data)))
@@ -43,15 +46,22 @@ def _trap(layer: Any, name: str, variable: Any, form: Any) -> Trap | None:
             f"holds {span(form)}: {data.flat[k]:g} becomes {value.flat[k]:g}; set Precision[{name!r}] to a "
             "type with more integer bits",
         )  # fmt: skip
-    moved = raw != from_real(data, form)
+    moved = found != meant
     if moved.any():
         k = int(np.argmax(moved))
-        meant = float(from_real(data, form).flat[k]) * lsb
+        other = float(to_real(meant, form.frac, np.float64).flat[k])
         return Trap(
             layer.name, layer.class_name, "weights",
             f"{int(moved.sum())} of {data.size} numbers in its {name} are rounded twice: hls4ml writes them "
             f"with {text_digits(variable.type)} decimals before they are cast to {name}_t {short(form)}, so "
-            f"that {data.flat[k]:g} becomes {value.flat[k]:g}, not {meant:g}; quantize them yourself to "
+            f"that {data.flat[k]:g} becomes {value.flat[k]:g}, not {other:g}; quantize them yourself to "
             f"multiples of {lsb:g}, or set Precision[{name!r}] to a type with more fraction bits",
         )  # fmt: skip
     return None
+
+
+def _near(data: np.ndarray, frac: int, digits: int) -> np.ndarray:
+    """Which numbers can the decimal text take across a multiple of half an LSB, where a cast decides?"""
+    halves = data * 2.0 ** (frac + 1)
+    away = np.abs(halves - np.rint(halves))
+    return np.asarray((away > 0) & (away <= 0.51 * 10.0**-digits * 2.0 ** (frac + 1)))
