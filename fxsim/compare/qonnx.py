@@ -39,11 +39,12 @@ def run(path: Path, graph: Graph, x: Sequence[Array]) -> dict[str, Array]:
         if all(_agrees(found.get(k), v, samples) for k, v in first.items() if k in graph.names):
             return found
         rows = [_executed(path, {k: a[i : i + 1] for k, a in feeds.items()}, None) for i in range(samples)]
-        return {k: np.stack([r[k] for r in rows]) for k in first}
+        # Tensors that qonnx adds have new names in every run.
+        return {k: np.stack([r[k] for r in rows]) for k in first if all(k in r for r in rows)}
 
 
 def _executed(path: Path, feeds: dict[str, Array], batch: int | None) -> dict[str, Array]:
-    """Every tensor; with another batch than the file's, shapes are inferred anew."""
+    """Every tensor; shapes are inferred anew, as files have those of another batch, some, or none."""
     import onnx
     from qonnx.core.modelwrapper import ModelWrapper
     from qonnx.core.onnx_exec import execute_onnx
@@ -57,13 +58,10 @@ def _executed(path: Path, feeds: dict[str, Array], batch: int | None) -> dict[st
         shaped[name] = values.reshape(len(values), *(d.dim_value for d in inputs[name][1:])).astype(
             np.float32
         )
-    if batch is not None:
-        del proto.graph.value_info[:]
-        for out in proto.graph.output:
-            out.type.tensor_type.ClearField("shape")
-    model = ModelWrapper(proto)
-    if batch is not None or not proto.graph.value_info:
-        model = model.transform(InferShapes())
+    del proto.graph.value_info[:]
+    for out in proto.graph.output:
+        out.type.tensor_type.ClearField("shape")
+    model = ModelWrapper(proto).transform(InferShapes())  # files have some shapes, or none
     return dict(execute_onnx(model, shaped, return_full_exec_context=True))
 
 
