@@ -106,13 +106,22 @@ class Target:
         strategy = self.known(dict(_entries(self.strategy)).get(name, self.default(self.strategy, default)))
         factor = dict(_entries(self.reuse_factor)).get(name, self.default(self.reuse_factor, 1))
         if kind == "depthwise":
+            own = (
+                dict(_entries(self.strategy)).get(name, LATENCY),
+                dict(_entries(self.reuse_factor)).get(name, 1),
+            )
+            if (self.known(own[0]), own[1]) != (LATENCY, 1):
+                raise ValueError(
+                    f"strategy and reuse_factor of layer {name!r}, a DepthwiseConv, must be {LATENCY} and 1, "
+                    f"not {own[0]} and {own[1]}"
+                )
             return LATENCY, 1  # the only form of it that hls4ml computes exactly
         if strategy == UNROLLED and kind == "conv" and not self.stream:
             raise ValueError(
                 f"strategy of layer {name!r} must not be {UNROLLED} with io_parallel, as hls4ml has no such "
                 f"convolution; use {RESOURCE}, or io_stream"
             )
-        valid = self.factors(strategy, n_in, n_out)
+        valid = self.factors(strategy, kind, n_in, n_out)
         if factor not in valid:
             raise ValueError(
                 f"reuse_factor of layer {name!r} ({n_in} x {n_out}, {strategy}) must be one of "
@@ -127,8 +136,8 @@ class Target:
             return given.get(OTHERS, otherwise)
         return otherwise if given is None else given
 
-    def factors(self, strategy: str, n_in: int, n_out: int) -> Sequence[int]:
-        """The reuse factors of a product that hls4ml keeps as they are."""
+    def factors(self, strategy: str, kind: str, n_in: int, n_out: int) -> Sequence[int]:
+        """The reuse factors of a product that hls4ml keeps as they are and computes with."""
         from hls4ml.backends import get_backend
 
         if strategy == DISTRIBUTED:
@@ -136,6 +145,8 @@ class Target:
         if strategy == LATENCY:
             return range(1, n_in * n_out + 1)
         valid: list[int] = get_backend(self.backend).get_valid_reuse_factors(n_in, n_out)
+        if kind == "conv" and self.types == "ap" and not self.stream:
+            valid = [r for r in valid if r <= n_in]  # beyond, Vivado stops and Vitis gives other sums
         return valid[1:-1] if strategy == UNROLLED else valid
 
 

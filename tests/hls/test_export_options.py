@@ -172,6 +172,32 @@ def test_streams_of_pixels_have_the_unrolled_strategy_alone(tmp_path: Path) -> N
     assert [r["strategy"] for r in found] == ["Resource_unrolled 4"]
 
 
+def test_every_reuse_factor_of_a_convolution(tmp_path: Path) -> None:
+    """Beyond its inputs, hls4ml's Vitis convolution of arrays gives other sums."""
+    factors = list(Target().factors("Resource", "conv", 12, 4))
+    assert factors == [1, 2, 3, 4, 6, 12]
+    rng = np.random.default_rng(3)
+    window = ops.Window((3, 2), (1, 1), (1, 1), (0, 0), (0, 0))
+
+    def network(x: Tensor) -> tuple[Tensor, ...]:
+        outputs = []
+        for k in factors:
+            with x.builder.block("conv2d", f"conv{k}", [x]) as out:
+                rows = x._apply(window).reshape(2, 2, 12)
+                out.append(rows @ rng.integers(-7, 8, (12, 4)))
+            outputs.append(out[0])
+        return tuple(outputs)
+
+    graph = trace(network, Format(5, 3), shape=(4, 3, 2))
+    asked = {f"conv{k}": k for k in factors}
+    project = hls.export(graph, tmp_path / "p", strategy="Resource", reuse_factor=asked)
+    raw = rng.integers(-16, 16, (40, 4, 3, 2))
+    for got, want in zip(project.predict_raw(raw), graph.run_raw(raw), strict=True):
+        np.testing.assert_array_equal(got, want)
+    with pytest.raises(ValueError, match=r"\(12 x 4, Resource\) must be one of 1, 2, 3, 4, 6, 12, not 24"):
+        hls.export(graph, tmp_path / "q", strategy="Resource", reuse_factor={"conv1": 24})
+
+
 def test_distributed_arithmetic_refuses_what_float32_rounds(tmp_path: Path) -> None:
     def network(x: Tensor) -> Tensor:
         return x @ x.builder.apply(ops.Const(IntArray([[(1 << 24) + 1], [3]]), 10))
@@ -192,3 +218,16 @@ def test_hls4ml_that_takes_another_factor_is_an_error(
 def test_only_graphs_units_and_machines_are_exported(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="graph must be a Graph, a Unit or a Machine, not list"):
         hls.export([], tmp_path / "p")  # type: ignore[call-overload]
+
+
+def test_depthwise_has_one_strategy(tmp_path: Path) -> None:
+    from test_export_layers import depthwise
+
+    rng = np.random.default_rng(3)
+    graph = trace(lambda x: depthwise(x, rng, (1, 1)), Format(5, 3), shape=(4, 3, 2))
+    project = hls.export(graph, tmp_path / "p", strategy="Resource")
+    assert [r["strategy"] for r in project.layers()] == ["Latency 1"]
+    with pytest.raises(
+        ValueError, match="layer 'depthwise', a DepthwiseConv, must be Latency and 1, not .* 2"
+    ):
+        hls.export(graph, tmp_path / "q", reuse_factor={"depthwise": 2})
