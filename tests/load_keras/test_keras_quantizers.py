@@ -16,6 +16,8 @@ from hgq.quantizer.config import HardSigmoidConfig, HardTanhConfig
 from keras_equal import mismatches
 
 import fxsim
+from fxsim.encoders import ElementEncoder
+from fxsim.integers import IntArray
 from fxsim.load.keras.quantizer import OVERFLOWS, ROUNDINGS
 
 FINE = {"q_type": "kif", "place": "datalane"}
@@ -121,3 +123,20 @@ def test_floats_next_to_ties(signed, tmp_path) -> None:
     graph = fxsim.load(tmp_path / "m.keras")
     found = mismatches(graph, tmp_path / "m.keras", [x[:, None]] * len(modes))
     assert found == {f"q{i}": 0 for i in range(len(modes))}
+
+
+def test_encoder_errors() -> None:
+    one = IntArray(4)
+    for changes, message in (
+        ({"overflow": "SAT_ZERO"}, "overflow must be WRAP, SAT or SAT_SYM, not SAT_ZERO"),
+        ({"before": (("power", 2.0),)}, r"steps before must be add, divide, multiply, not \['power'\]"),
+        ({"width": IntArray(-1)}, "width must not be negative, not -1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ElementEncoder(**{"frac": one, "width": one, "signed": IntArray(1)} | changes)
+    encoder = ElementEncoder(one, IntArray(8), IntArray(1), before=(("multiply", 1e30),))
+    assert encoder.encode(np.array([1e-30, -2e-30]), "x").tolist() == [16, -32]
+    with pytest.raises(ValueError, match=r"input 'x' must stay within float32 where it is .* index \(1,\)"):
+        encoder.encode(np.array([0.0, 1e30]), "x")
+    with pytest.raises(ValueError, match="rounding must be a mode of ap_fixed, not RND_CONV_ODD"):
+        ElementEncoder(one, one, IntArray(1), rounding="RND_CONV_ODD").encode(np.zeros(1), "x")
