@@ -10,6 +10,7 @@ import pytest
 import qonnx_oracle
 
 from fxsim import Graph, load
+from fxsim.cli import main
 
 # A residual block of 4 bits with real scales per channel and random weights: QuantIdentity, QuantConv2d,
 # BatchNorm2d, QuantReLU, a depthwise QuantConv2d, a sum with the block's input, MaxPool2d, QuantLinear. The
@@ -81,3 +82,11 @@ def test_the_data_file_is_needed(tmp_path) -> None:
     (tmp_path / "alone.onnx").write_bytes((DATA / "qonnx_dynamo.onnx").read_bytes())
     with pytest.raises(ValueError, match=r"lies in the file 'qonnx_dynamo.onnx.data', which is missing"):
         load(tmp_path / "alone.onnx")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_command_line_checks_them(samples, file, tmp_path, capsys) -> None:
+    """`fxsim check` finds its reference for each, sample by sample where the file is bound to one."""
+    np.save(tmp_path / "x.npy", samples["x"][:5])
+    assert main(["check", str(DATA / f"{file}.onnx"), str(tmp_path / "x.npy")]) == 0
+    assert " 0\n" in capsys.readouterr().out
