@@ -228,6 +228,6 @@ def test_depthwise_has_one_strategy(tmp_path: Path) -> None:
     project = hls.export(graph, tmp_path / "p", strategy="Resource")
     assert [r["strategy"] for r in project.layers()] == ["Latency 1"]
     with pytest.raises(
-        ValueError, match="layer 'depthwise', a DepthwiseConv, must be Latency and 1, not .* 2"
+        ValueError, match=r"layer 'depthwise', a DepthwiseConv, must be Latency and 1, not .* 2"
     ):
         hls.export(graph, tmp_path / "q", reuse_factor={"depthwise": 2})
