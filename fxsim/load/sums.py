@@ -187,7 +187,7 @@ def quantized_sum(
         return None
     n = len(functions)
     columns = [c if len(c) == n else c * n for c in x.coefficients]
-    sets = [_spread(reaches(t, None if t.shape[axis or 0] == 1 else axis), n) for t in x.terms]
+    sets = [_spread(reaches(t, None if axis is None or t.shape[axis] == 1 else axis), n) for t in x.terms]
     rows = list(zip(*sets, strict=True))
     if not countable(rows, functions):
         return None

@@ -140,6 +140,28 @@ def test_chains_of_sums(tmp_path, rng) -> None:
     assert np.array_equal(by_threshold.run(x), graph.run(x))
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (1, 3, 1), (1, 3, 2)])
+def test_shapes_that_broadcast(tmp_path, rng, shape) -> None:
+    """Numbers without an axis, and branches of one element beside wider ones."""
+    constants = {
+        "s": F32(0.11),
+        "z": F32(0),
+        "b": F32(4),
+        "s2": F32(0.3),
+        "so": F32(0.27),
+        "i": np.array([0]),
+    }
+    nodes = [
+        quant("x", "q"), quant("q", "a", "s2"),
+        node("Gather", "a i", "one", axis=len(shape) - 1) if len(shape) > 1 else node("Identity", "a", "one"),
+        node("Sub", "one q", "u"), node("Add", "u q", "v"), quant("v", "y", "so"),
+    ]  # fmt: skip
+    path = write(tmp_path, nodes, constants, shape)
+    x = rng.normal(size=(60, *shape[1:])).astype(F32)
+    values, codes = tensors(path, x), load(path).codes(x)
+    assert np.array_equal(codes["y"], np.rint(values["y"] / F32(0.27)))
+
+
 def test_relu_between_products(tmp_path, rng) -> None:
     """A ReLU whose bound is no code, between two products: equal to exact rationals on a finer grid."""
     w = (rng.integers(-8, 8, (4, 3)) / 4).astype(F32)
