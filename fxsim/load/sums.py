@@ -19,8 +19,8 @@ from fxsim.load.steps import BIPOLAR, NEAR, Reach, StepFunction, boundary
 from fxsim.trace import Builder, Tensor
 
 MAX_SHIFT = 40
-MAX_CASES = 1 << 19
-"""Combinations of codes and steps that are enumerated at most, over all channels."""
+MAX_CASES = 1 << 18
+"""Combinations of codes and steps that are enumerated at most, over all channels that differ (10 s)."""
 MAX_TERMS = 3
 
 
@@ -163,7 +163,7 @@ def _fits(cases: Cases, shift: int, choices: Sequence[range]) -> bool:
 
 
 def countable(sets: Sequence[Sequence[Reach]], functions: Sequence[StepFunction]) -> bool:
-    """Can the cases of all channels be enumerated?"""
+    """Can the cases of these channels be enumerated?"""
     total = 0
     for rows, steps in zip(sets, functions, strict=True):
         sizes = sorted(_size(r) for r in rows)
@@ -188,20 +188,21 @@ def quantized_sum(
     n = len(functions)
     columns = [c if len(c) == n else c * n for c in x.coefficients]
     sets = [_spread(reaches(t, None if axis is None or t.shape[axis] == 1 else axis), n) for t in x.terms]
-    rows = list(zip(*sets, strict=True))
-    if not countable(rows, functions):
+    units = [Fraction(2) ** -t.frac for t in x.terms]
+    keys = [
+        (tuple(f.a * col[c] * u for col, u in zip(columns, units, strict=True)), f, tuple(s[c] for s in sets))
+        for c, f in enumerate(functions)
+    ]
+    alike = dict.fromkeys(keys)  # channels with the same slopes have the same certificate
+    if not countable([rows for _, _, rows in alike], [f for _, f, _ in alike]):
         return None
     known: dict[Any, tuple[Cases, Certificate | None]] = {}
-    found = []
-    for c, f in enumerate(functions):
-        slopes = tuple(f.a * col[c] * Fraction(2) ** -t.frac for col, t in zip(columns, x.terms, strict=True))
-        key = (slopes, f, rows[c])
-        if key not in known:
-            cases = enumerated(slopes, f, rows[c])
-            known[key] = cases, certify(slopes, cases)
+    for key in alike:
+        cases = enumerated(*key)
+        known[key] = cases, certify(key[0], cases)
         if known[key][1] is None:
             return None
-        found.append((slopes, *known[key]))
+    found = [(key[0], *known[key]) for key in keys]
     certificates = [c for _, _, c in found if c is not None]
     params = {
         "axis": axis,
