@@ -90,12 +90,18 @@ def test_the_bench_takes_the_samples_of_the_configuration(tmp_path: Path) -> Non
 
 
 def test_verilator_agrees_with_predict(tmp_path: Path, rng: np.random.Generator) -> None:
-    model = small(tmp_path)
-    x = rng.normal(size=(100, 4))
+    z = Layers(5, "io_parallel")
+    x = z.input(6, 2, type="fixed<5,3>")
+    y = z.pool(z.conv(x, (2,), filters=2), "Average", (3,), (2,), tight=True)
+    z.dense(z.other("Reshape", y, (4,), output=False, target_shape=[4]), 2, accum="fixed<6,3,RND,SAT>")
+    z.outputs = z.outputs[1:]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        seen = model.simulate(x)
+        model = z.model("fxsim", tmp_path)
+        seen = model.simulate(rng.normal(size=(100, 6, 2)) * 2)
     assert seen and seen.vectors == 100
+    kinds = {type(v.op).__name__ for v in model.integer_graph.values if hasattr(v, "op")}
+    assert {"Accumulate", "Div"} <= kinds
 
 
 def test_build_reports_under_hls4mls_names(tmp_path: Path) -> None:
