@@ -300,3 +300,32 @@ def test_constants_and_flags() -> None:
     ):
         agree(program, x, at_least=1)
     assert fxsim.load(Flagged().eval(), example=x[:1]).run([[1, 1]]).tolist() == [[3.5, 1.25]]
+
+
+def test_a_mean_in_the_scale_of_its_operands_differs_only_at_ties_on_record() -> None:
+    """torch.ao shares one quantizer before and after a mean of 4, so that every fourth sum lies between two
+    codes; torch's choice there depends on the roundings of its own sums, the graph's is that of the exact
+    rationals."""
+
+    class Shared(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = torch.fake_quantize_per_tensor_affine(x, 0.0371, 60, 0, 127)
+            return torch.fake_quantize_per_tensor_affine(
+                nn.functional.avg_pool2d(x, 2), 0.0371, 60, 0, 127
+            )  # fmt: skip
+
+    module, x = Shared().eval(), samples(100, 1, 6, 6)
+    graph = fxsim.load(module, example=x[:1])
+    theirs, own = run(module, graph, x), graph.codes(x)
+    first, second = theirs
+    np.testing.assert_array_equal(own[first], theirs[first])
+    sums = own[first].reshape(100, 1, 3, 2, 3, 2).sum(axis=(3, 5))
+    scale, reciprocal = np.float32(0.0371), np.float32(1) / np.float32(0.0371)
+    factor = Fraction(float(scale)) * Fraction(float(reciprocal)) / 4
+    exact = np.vectorize(lambda v: round(int(v) * factor), otypes=[np.int64])(sums)
+    np.testing.assert_array_equal(own[second], np.clip(exact, -60, 67))
+    wrong = own[second] != theirs[second]
+    block = next(b for b in graph.blocks if b.kind == "rescale")
+    near = {a for _, _, lo, hi in block.params["near_ties"].array.tolist() for a in range(lo, hi + 1)}
+    assert set(sums[wrong].tolist()) <= near
+    assert (sums[wrong] % 4 == 2).all()
