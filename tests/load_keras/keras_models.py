@@ -226,7 +226,7 @@ def others(rng: Rng) -> Any:
             QUnaryFunctionLUT("gelu", name="t6")(h),
             QUnaryFunctionLUT("selu", name="t7")(h),
             L.Activation("hard_tanh", name="ht")(h),
-            2.0 - h, (h - 0.5) / 4.0, keras.ops.maximum(h, 0.25), -1.0 * h,
+            2.0 - h, (h - 0.5) / 4.0, keras.ops.maximum(h, 0.25), keras.ops.relu(-1.0 * h),
         ]  # fmt: skip
         return randomized(keras.Model(x, [f, e, k, r, *t], name="others"), rng)
 

@@ -69,7 +69,11 @@ UNSUPPORTED = [
     ("merges", replaced("drop", class_name="QDenseT"), "not read yet; use QDense"),
     ("merges", replaced("drop", class_name="QDens"), "has no handler; near to it: QDense"),
     ("merges", replaced("drop", class_name="Zzz"), "has no handler; supported are Activation"),
-    ("merges", replaced("add_1", class_name="Sin"), r"layer 'add_1' \(Sin\) has no handler"),
+    (
+        "merges",
+        replaced("add_1", class_name="Sin"),
+        r"layer 'add_1' \(Sin\) has no handler; .* Use a layer of keras.layers .*'Sin', operation=True",
+    ),
     ("merges", option("shared", "activation", value=LAMBDA), "has an activation of class '__lambda__'"),
     (
         "merges",

@@ -170,9 +170,11 @@ class Loader:
             )
         near = difflib.get_close_matches(layer.kind, table, n=3, cutoff=0.5)
         hint = f"near to it: {', '.join(near)}" if near else f"supported are {', '.join(sorted(table))}"
+        how = f"{layer.kind!r}, operation=True" if layer.operation else repr(layer.kind)
+        instead = "Use a layer of keras.layers instead" if layer.operation else "Rewrite the model without it"
         raise NotImplementedError(
-            f"{layer} has no handler; {hint}. Rewrite the model without it, or write one: "
-            f"@handles({layer.kind!r}) from fxsim.load.keras.loader"
+            f"{layer} has no handler; {hint}. {instead}, or write one: "
+            f"@handles({how}) from fxsim.load.keras.loader"
         )
 
     def error(self, layer: Layer, what: str, remedy: str) -> ValueError:

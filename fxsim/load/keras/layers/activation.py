@@ -108,6 +108,12 @@ def relu(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     return clipped(loader, layer, x, Fraction(0), None if top is None else Fraction(float(np.float32(top))))
 
 
+@handles("Relu", operation=True)
+def relu_operator(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
+    """keras.ops.relu."""
+    return clipped(loader, layer, arguments.one(), Fraction(0), None)
+
+
 @handles("LeakyReLU")
 def leaky_relu(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     """x, or negative_slope * x below 0."""
