@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+
+import numpy as np
 
 from fxsim.load.steps import Reach, StepFunction
 
@@ -70,12 +73,12 @@ def certify(steps: StepFunction, reach: Reach, max_shift: int = MAX_SHIFT) -> Ce
     if least == greatest:
         return Certificate(0, least, 0)
     at_least, below = constraints(steps, reach)
+    lowest, highest = _Extreme(at_least, max), _Extreme(below, min)
     for shift in range(max_shift + 1):
         exact = steps.a * (1 << shift)
         found = []
         for m in range(exact.__ceil__() - 1, exact.__floor__() + 2):
-            low = max((j << shift) - acc * m for j, acc in at_least)
-            high = min((j << shift) - 1 - acc * m for j, acc in below)
+            low, high = lowest(shift, m), highest(shift, m) - 1
             if low <= high:
                 constant = simplest(low, high)
                 adders = signed_digits(m) + (constant != 0)
@@ -88,6 +91,24 @@ def certify(steps: StepFunction, reach: Reach, max_shift: int = MAX_SHIFT) -> Ce
         f"{ties} accumulators are exact ties that it rounds both ways" if ties else "its steps lie too close"
     )
     return f"no multiplier with a shift up to {max_shift} has the same steps: {why}"
+
+
+class _Extreme:
+    """(shift, m) to the greatest or the least (j << shift) - acc * m over pairs (j, acc)."""
+
+    def __init__(self, pairs: list[tuple[int, int]], choose: Callable[..., int]) -> None:
+        self.pairs, self.choose = pairs, choose
+        self.most = [max(abs(p[k]) for p in pairs).bit_length() for k in (0, 1)]
+        self.arrays = (
+            [np.array([p[k] for p in pairs], np.int64) for k in (0, 1)] if max(self.most) < 63 else []
+        )
+
+    def __call__(self, shift: int, m: int) -> int:
+        if self.arrays and max(self.most[0] + shift, self.most[1] + m.bit_length()) < 62:
+            j, acc = self.arrays
+            values = (j << shift) - acc * m
+            return int(values.max() if self.choose is max else values.min())
+        return self.choose((j << shift) - acc * m for j, acc in self.pairs)
 
 
 def _is_tie(steps: StepFunction, acc: int) -> bool:

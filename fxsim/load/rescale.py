@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ class Channel:
     reach: Reach
     certificate: Certificate | str
 
-    @property
+    @cached_property
     def costs(self) -> dict[str, int]:
         return {"dyadic": dyadic_cost(self), "threshold": threshold_cost(self)}
 

@@ -98,11 +98,18 @@ class StepFunction:
         the rounding sends to the other side.
         """
         t, inclusive = boundary(j, self.rounding)
-        q = (t - self.b) / self.a
-        n, d = q.numerator, q.denominator
+        n, d = self._at(t)
         if self.a > 0:
             return -(-n // d) if inclusive else n // d + 1
         return n // d if inclusive else -(-n // d) - 1
+
+    def _at(self, t: Fraction) -> tuple[int, int]:
+        """(n, d) with n / d = (t - b) / a and d > 0, not in lowest terms: a code of many bits has many
+        steps."""
+        a, b = self.a, self.b
+        n = (t.numerator * b.denominator - b.numerator * t.denominator) * a.denominator
+        d = t.denominator * b.denominator * a.numerator
+        return (n, d) if d > 0 else (-n, -d)
 
     def edge(self, j: int, reach: Reach) -> tuple[int | None, int | None]:
         """The two neighbouring reachable values around the step to code j: (last one with code >= j, first
@@ -130,8 +137,10 @@ class StepFunction:
         2**-18 of the threshold" that also covers cancellation between a*acc and b.
         """
         t, _ = boundary(j, self.rounding)
-        q = (t - self.b) / self.a
-        window = NEAR * (abs(q) + (abs(self.b) + abs(t)) / abs(self.a))
-        first = max(-(-(q - window) // reach.step) * reach.step, reach.lo)
-        last = min((q + window) // reach.step * reach.step, reach.hi)
-        return (int(first), int(last)) if first <= last else None
+        n, d = self._at(t)
+        both = abs(self.b.numerator) * t.denominator + abs(t.numerator) * self.b.denominator
+        window = (abs(n) + both * self.a.denominator) * NEAR.numerator
+        n, d = n * NEAR.denominator, d * NEAR.denominator * reach.step
+        first = max(-((window - n) // d) * reach.step, reach.lo)
+        last = min((n + window) // d * reach.step, reach.hi)
+        return (first, last) if first <= last else None
