@@ -103,6 +103,13 @@ class Sub(nn.Module):
         return self.layer(x)
 
 
+class Asking(nn.Module):
+    """A layer that looks into its operand."""
+
+    def forward(self, x: Any) -> Any:
+        return x.value * 2 + x.scale
+
+
 def quantized(layer: nn.Module) -> nn.Module:
     return nn.Sequential(qnn.QuantIdentity(bit_width=4, return_quant_tensor=True), layer)
 
@@ -130,6 +137,8 @@ MODULES: dict[str, tuple[Any, list[str]]] = {
                   ["module '1.act_quant'", "quantizes to small floats", "integer quantizers"]),
     "bilinear": (lambda: quantized(qnn.QuantUpsample(scale_factor=2, mode="linear")).eval(),
                  ["module '1' (QuantUpsample) interpolates by 'linear'"]),
+    "asks for QuantTensors": (lambda: quantized(Asking()).eval(),
+                              ["cannot be captured by torch.export", "x.scale", "export_qonnx"]),
     "rounding": (lambda: quantized(qnn.QuantIdentity(float_to_int_impl_type="DPU")).eval(),
                  ["module '1.act_quant' rounds by DPURoundSte", "RoundSte, FloorSte"]),
     "uncopied": (lambda: uncopied(), ["cannot be copied", "detach"]),

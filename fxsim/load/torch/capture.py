@@ -10,9 +10,9 @@ import numpy as np
 
 CONVERTED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 EXPORT_HELP = (
-    "data-dependent control flow (if, while, .item() on a tensor), Python side effects and attributes of a "
-    "QuantTensor (x.value, x.scale) cannot be captured: write the choice with fixed sizes, or move it out of "
-    "the module"
+    "data-dependent control flow (if, while, .item() on a tensor), Python side effects, and what needs a "
+    "QuantTensor (x.scale, isinstance) cannot be captured: write it without, or load the file of "
+    "brevitas.export.export_qonnx(module, x, export_path='m.onnx', dynamo=False)"
 )
 FLOAT_HELP = (
     "use Brevitas layers (brevitas.nn) or quantization-aware training (torch.ao.quantization.prepare_qat, "
