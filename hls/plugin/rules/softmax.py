@@ -141,7 +141,8 @@ def top(
     raw = np.roll(raw, size // 2) if address.signed else raw
     low, high = codes.type.bounds
     index = np.arange(low >> dropped, (high >> dropped) + 1)
-    ends = np.stack([np.maximum(index << dropped, low), np.minimum(((index + 1) << dropped) - 1, high)])
+    first = index.astype(object) << dropped  # codes may be wider than 64 bits
+    ends = np.stack([np.maximum(first, low), np.minimum(first + (1 << dropped) - 1, high)])
     points = np.ldexp(ends.astype(np.float64), -codes.frac)
     with np.errstate(over="ignore", divide="ignore"):
         distance = np.abs(
