@@ -20,13 +20,9 @@ def run(path: Path, graph: Graph, x: Sequence[Array]) -> dict[str, Array]:
     x[k] has the shape (samples, ...) of `graph.inputs[k]`. Tensors of 4 and 2 bits are left out.
     ImportError without the extra.
     """
-    try:
-        import onnx
-        import onnxruntime
-    except ImportError as e:
-        raise ImportError(
-            "comparing with onnxruntime needs the onnxruntime package: install fxsim-hdl[reference]"
-        ) from e
+    from fxsim.load.onnx_file import require_onnx
+
+    onnx = require_onnx("comparing with onnxruntime")
     proto = onnx.load(str(path))
     feeds = {}
     for node, values in zip(graph.inputs, x, strict=True):
@@ -36,16 +32,7 @@ def run(path: Path, graph: Graph, x: Sequence[Array]) -> dict[str, Array]:
         entry.shape.dim[0].dim_param = "N"
         dtype = onnx.helper.tensor_dtype_to_np_dtype(entry.elem_type)
         feeds[node.name] = values.reshape(len(values), *dims[1:]).astype(dtype)
-    names = _readable(proto, onnx)
-    del proto.graph.output[:], proto.graph.value_info[:]
-    proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(n) for n in names)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session, names = session_of(proto)
     try:
         found = session.run(None, feeds)
     except Exception:  # a file that is bound to one sample (a Reshape to (1, 16), say)
@@ -53,6 +40,28 @@ def run(path: Path, graph: Graph, x: Sequence[Array]) -> dict[str, Array]:
         rows = [session.run(None, {k: a[i : i + 1] for k, a in feeds.items()}) for i in samples]
         found = [np.concatenate([np.atleast_1d(r[k]) for r in rows]) for k in range(len(names))]
     return {k: np.asarray(v) for k, v in zip(names, found, strict=True)}
+
+
+def session_of(proto: Any) -> tuple[Any, list[str]]:
+    """(an onnxruntime session that gives every tensor that nodes make, their names); changes `proto`."""
+    import onnx
+
+    try:
+        import onnxruntime
+    except ImportError as e:
+        raise ImportError(
+            "comparing with onnxruntime needs the onnxruntime package: install fxsim-hdl[reference]"
+        ) from e
+    names = _readable(proto, onnx)
+    del proto.graph.output[:], proto.graph.value_info[:]
+    proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(n) for n in names)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    ), names
 
 
 def _readable(proto: Any, onnx: Any) -> list[str]:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 
-NARROW = {"int4", "uint4", "int2", "uint2"}
+from fxsim.compare.onnxruntime import session_of
 
 
 def samples(path: Path | str, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -25,20 +24,5 @@ def tensors(path: Path | str, x: np.ndarray, batch: int | None = None) -> dict[s
         proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
     else:
         proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = batch
-    types = {t.name: onnx.helper.tensor_dtype_to_np_dtype(t.data_type).name for t in proto.graph.initializer}
-    narrow = {
-        n.output[0]
-        for n in proto.graph.node
-        if n.op_type == "QuantizeLinear" and len(n.input) > 2 and types.get(n.input[2]) in NARROW
-    }
-    names = [o for n in proto.graph.node for o in n.output if o and o not in narrow]
-    del proto.graph.output[:], proto.graph.value_info[:]
-    proto.graph.output.extend(onnx.helper.make_empty_tensor_value_info(n) for n in names)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session, names = session_of(proto)
     return dict(zip(names, session.run(None, {proto.graph.input[0].name: x}), strict=True))
