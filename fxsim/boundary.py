@@ -154,16 +154,32 @@ class CodeEncoder(Encoder):
     """A quantizer of the model file in its own float32; float32 arithmetic may stand before it."""
 
     def bounds(self) -> tuple[Array, Array]:
-        """(least, greatest) code, exact integers: one, or one per index of the input's channel axis."""
+        """(least, greatest) code, exact integers: one, one per index of the input's channel axis, or one per
+        element."""
         raise NotImplementedError(f"{type(self).__name__} has no bounds rule")
 
     def codes(self, x: Array) -> Array:
         """The codes of float32 numbers (infinities saturate)."""
         raise NotImplementedError(f"{type(self).__name__} has no codes rule")
 
+    def has_code(self, x: Array) -> Array:
+        """Which float32 numbers have a code: all but NaN, unless a subclass wraps."""
+        return ~np.isnan(x)
+
     def encode(self, x: Array, name: str) -> Array:
         with np.errstate(over="ignore"):  # beyond float32 is infinite there, and saturates
-            return self.codes(check_real(x, name).astype(np.float32))
+            return self.encode_float32(check_real(x, name).astype(np.float32), x, name)
+
+    def encode_float32(self, y: Array, x: Array, name: str) -> Array:
+        """The codes of y, which float32 arithmetic made from the input x; ValueError where there is none."""
+        bad = ~self.has_code(y)
+        if bad.any():
+            where = tuple(int(i) for i in np.argwhere(bad)[0])
+            raise ValueError(
+                f"input {name!r} must stay within float32 where it is quantized, not {np.asarray(x)[where]} "
+                f"at index {where}"
+            )
+        return self.codes(y)
 
 
 @dataclass(frozen=True)

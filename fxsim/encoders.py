@@ -6,21 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fxsim.boundary import Encoder, check_real
+from fxsim.boundary import CodeEncoder
 from fxsim.formats import Overflow, Rounding
 from fxsim.integers import Array, IntArray, shift_left
 
-STEPS = ("add", "divide", "multiply")
 _OVERFLOWS = (Overflow.WRAP, Overflow.SAT, Overflow.SAT_SYM)
 
 
 @dataclass(frozen=True)
-class ElementEncoder(Encoder):
+class ElementEncoder(CodeEncoder):
     """raw = overflow(round(x * 2**frac)) << (max(frac) - frac) per element, each step rounded to float32.
 
-    `frac`, `width`, `signed` have the input's shape (or broadcast to it); width 0 gives 0. `before` is what
-    the file does to the input first, in order: ("multiply" | "add" | "divide", float). WRAP wraps, as the
-    file's quantizer does; SAT clips before it rounds. Lost: all bits below the LSB and those that overflow.
+    `frac`, `width`, `signed` have the input's shape (or broadcast to it); width 0 gives 0. WRAP wraps, as
+    the file's quantizer does; SAT clips before it rounds. Lost: all bits below the LSB and those that
+    overflow.
     """
 
     frac: IntArray
@@ -28,16 +27,12 @@ class ElementEncoder(Encoder):
     signed: IntArray
     rounding: Rounding = Rounding.RND
     overflow: Overflow = Overflow.WRAP
-    before: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rounding", Rounding(self.rounding))
         object.__setattr__(self, "overflow", Overflow(self.overflow))
-        object.__setattr__(self, "before", tuple((str(a), float(v)) for a, v in self.before))
         if self.overflow not in _OVERFLOWS:
             raise ValueError(f"overflow must be WRAP, SAT or SAT_SYM, not {self.overflow}")
-        if any(a not in STEPS for a, _ in self.before):
-            raise ValueError(f"steps before must be {', '.join(STEPS)}, not {[a for a, _ in self.before]}")
         if np.any(self.width.array < 0):
             raise ValueError(f"width must not be negative, not {int(self.width.array.min())}")
 
@@ -49,27 +44,24 @@ class ElementEncoder(Encoder):
     def span(self, ndim: int) -> tuple[Array, Array]:
         frac, width, signed = (a.array.astype(np.float64) for a in (self.frac, self.width, self.signed))
         top = np.exp2(width - signed)
-        ends = [np.where(width > 0, end, 0) * np.exp2(-frac) for end in (-top * signed, top - 1)]
-        for step, value in reversed(self.before):
-            undo = {"multiply": np.divide, "add": np.subtract, "divide": np.multiply}[step]
-            ends = [undo(e, value) for e in ends]
-        return np.minimum(*ends), np.maximum(*ends)
+        low, high = (np.where(width > 0, end, 0) * np.exp2(-frac) for end in (-top * signed, top - 1))
+        return low, high
 
-    def encode(self, x: Array, name: str) -> Array:
+    def bounds(self) -> tuple[Array, Array]:
+        width, signed = self.width.array, self.signed.array
+        top = shift_left(np.ones_like(width), np.maximum(width - signed, 0))
+        lost = self.result_frac - self.frac.array
+        least = np.where(width > 0, -top * signed + (self.overflow is Overflow.SAT_SYM) * signed, 0)
+        return shift_left(least, lost), shift_left(np.where(width > 0, top - 1, 0), lost)
+
+    def has_code(self, x: Array) -> Array:
         with np.errstate(over="ignore"):
-            y = check_real(x, name).astype(np.float32)
-            for step, value in self.before:
-                v = np.float32(value)
-                y = y * v if step == "multiply" else y + v if step == "add" else y / v
-            scaled = np.ldexp(y, self.frac.array.astype(np.int32)) if self.overflow is Overflow.WRAP else y
-        if not np.isfinite(scaled).all():
-            where = tuple(int(i) for i in np.argwhere(~np.isfinite(scaled))[0])
-            raise ValueError(
-                f"input {name!r} must stay within float32 where it is quantized, not "
-                f"{np.asarray(x)[where]} at index {where}"
-            )
+            scaled = np.ldexp(x, self.frac.array.astype(np.int32)) if self.overflow is Overflow.WRAP else x
+        return np.isfinite(scaled)
+
+    def codes(self, x: Array) -> Array:
         raw = float32_codes(
-            y, self.frac.array, self.width.array, self.signed.array, self.rounding, self.overflow
+            x, self.frac.array, self.width.array, self.signed.array, self.rounding, self.overflow
         )
         return shift_left(raw, self.result_frac - self.frac.array)
 

@@ -68,7 +68,7 @@ class SteppedEncoder(Encoder):
                 f"input {name!r} must have a value before its quantizer, but {x[where]!s} at index {where} "
                 f"becomes NaN in {', '.join(s.op for s in self.steps)}"
             )
-        return self.encoder.codes(y)
+        return self.encoder.encode_float32(y, x, name)
 
     def span(self, ndim: int) -> tuple[Array, Array]:
         """The quantizer's span before the steps; DivBy has none."""

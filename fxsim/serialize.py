@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-import fxsim.encoders  # noqa: F401 (registers encoders)
+import fxsim.encoders
 import fxsim.ops  # noqa: F401 (registers every op)
 from fxsim.boundary import Affine, Encoder
 from fxsim.files import atomic_path

@@ -17,6 +17,7 @@ from keras_equal import mismatches
 
 import fxsim
 from fxsim.encoders import ElementEncoder
+from fxsim.host import HostStep, SteppedEncoder
 from fxsim.integers import IntArray
 from fxsim.load.keras.quantizer import OVERFLOWS, ROUNDINGS
 
@@ -129,12 +130,11 @@ def test_encoder_errors() -> None:
     one = IntArray(4)
     for changes, message in (
         ({"overflow": "SAT_ZERO"}, "overflow must be WRAP, SAT or SAT_SYM, not SAT_ZERO"),
-        ({"before": (("power", 2.0),)}, r"steps before must be add, divide, multiply, not \['power'\]"),
         ({"width": IntArray(-1)}, "width must not be negative, not -1"),
     ):
         with pytest.raises(ValueError, match=message):
             ElementEncoder(**{"frac": one, "width": one, "signed": IntArray(1)} | changes)
-    encoder = ElementEncoder(one, IntArray(8), IntArray(1), before=(("multiply", 1e30),))
+    encoder = SteppedEncoder((HostStep("Mul", (1e30,)),), ElementEncoder(one, IntArray(8), IntArray(1)))
     assert encoder.encode(np.array([1e-30, -2e-30]), "x").tolist() == [16, -32]
     with pytest.raises(ValueError, match=r"input 'x' must stay within float32 where it is .* index \(1,\)"):
         encoder.encode(np.array([0.0, 1e30]), "x")

@@ -10,6 +10,7 @@ import numpy as np
 from fxsim import ops
 from fxsim.encoders import ElementEncoder
 from fxsim.formats import Format, Overflow, Rounding
+from fxsim.host import HostStep, SteppedEncoder
 from fxsim.integers import Array, IntArray
 from fxsim.load.affine import Activation, Line, log2
 from fxsim.load.keras.loader import Loader
@@ -103,15 +104,15 @@ def _on_host(loader: Loader, x: HostInput, q: Quantizer) -> Activation:
     unread = unread[1:].reshape(x.start)
     if np.any(~unread):
         frac = np.where(unread, frac[~unread].min(), frac)
-    before = x.before if q.scaler == 1 else (*x.before, ("divide", q.scaler))
-    encoder = ElementEncoder(
+    own_encoder = ElementEncoder(
         IntArray(_narrow(frac)),
         IntArray(_narrow(width)),
         IntArray(_narrow(signed)),
         q.rounding,
         q.overflow,
-        before,
     )
+    before = x.before if q.scaler == 1 else (*x.before, HostStep("Div", (q.scaler,)))
+    encoder = SteppedEncoder(before, own_encoder) if before else own_encoder
     known = loader.encoded.get(x.name)
     if known is not None and known[0] != encoder:
         raise ValueError(
@@ -119,7 +120,7 @@ def _on_host(loader: Loader, x: HostInput, q: Quantizer) -> Activation:
             f"fxsim.load, so that both are hardware, or put one Quantizer layer before them"
         )
     if known is None:
-        tensor = loader.builder.input(x.name, encoded_type(encoder, x.start), encoder)
+        tensor = loader.builder.input(x.name, encoded_type(own_encoder, x.start), encoder)
         known = loader.encoded[x.name] = (encoder, tensor)
     tensor = known[1]
     if x.wiring:

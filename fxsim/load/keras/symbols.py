@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fxsim.host import HostStep
 from fxsim.integers import Array
 from fxsim.load.affine import Activation
 from fxsim.ops.wiring import Wiring
@@ -16,21 +17,21 @@ from fxsim.types import TensorType
 class HostInput:
     """A real input before its first quantizer: what the host does to it, and the wiring met so far.
 
-    `before` holds ("multiply" | "add" | "divide", float32 number) in order.
+    `before` is the float32 arithmetic that stands before it, in order.
     """
 
     name: str
     start: tuple[int, ...]
     shape: tuple[int, ...]
     wiring: tuple[Wiring, ...] = ()
-    before: tuple[tuple[str, float], ...] = ()
+    before: tuple[HostStep, ...] = ()
 
     def wired(self, op: Wiring) -> HostInput:
         """The same input behind one more wiring op."""
         shape = op.infer(TensorType.constant(np.zeros(self.shape, np.int64), 0)).shape
         return replace(self, shape=shape, wiring=(*self.wiring, op))
 
-    def then(self, *steps: tuple[str, float]) -> HostInput:
+    def then(self, *steps: HostStep) -> HostInput:
         """The same input after further float32 steps on the host; ValueError behind padding."""
         if np.any(self.places() == 0):
             raise ValueError(

@@ -194,8 +194,8 @@ def sums(
     params: dict[str, Any] = {
         "weight": IntArray(kernel), "weight_frac": 0,
         "bias": None if b is None else IntArray(b), "bias_frac": 0,
-        "stride": list(window.stride), "dilation": list(window.dilation), "before": list(window.before),
-        "after": list(window.after), "groups": groups,
+        "stride": window.stride, "dilation": window.dilation, "before": window.before,
+        "after": window.after, "groups": groups,
     }  # fmt: skip
     params |= {"fill": window.fill} if window.fill else {}
     with builder.block("conv2d", loader.block_name(op.short), [x.tensor], params) as outputs:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fxsim.host import HostStep
 from fxsim.load.affine import log2
 from fxsim.load.keras.loader import Arguments, Loader, handles, variables
 from fxsim.load.keras.network import Layer
@@ -161,7 +162,7 @@ def rescaling(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     )
     x = arguments.one()
     if isinstance(x, HostInput):
-        return x.then(("multiply", scale), ("add", offset))
+        return x.then(HostStep("Mul", (scale,)), HostStep("Add", (offset,)))
     a = loader.activation(layer, x)
     return shifted(a.map(lambda line: line.then(Fraction(scale), Fraction(offset))))
 

@@ -35,8 +35,8 @@ def conv(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
     raw, frac = weights(layer, kernel)
     params: dict[str, Any] = {
         "weight": IntArray(raw), "weight_frac": frac, "bias": None, "bias_frac": 0,
-        "stride": list(window.strides), "dilation": list(window.dilations), "before": list(window.before),
-        "after": list(window.after), "groups": groups, "float32_exact": float32_sums(t, raw, frac, bias),
+        "stride": window.strides, "dilation": window.dilations, "before": window.before,
+        "after": window.after, "groups": groups, "float32_exact": float32_sums(t, raw, frac, bias),
     }  # fmt: skip
     with loader.builder.block(f"conv{rank}d", loader.block_name(layer.name), [t], params) as outputs:
         y = biased(layer, product(loader.builder, t, raw, frac, window, groups, 0), bias, params)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fxsim.host import HostStep
 from fxsim.load.affine import Activation, Line
 from fxsim.load.keras.layers.dense import entered, float32_products, is_quantized, left
 from fxsim.load.keras.layers.einsum import Equation, einsum
@@ -196,13 +197,13 @@ def operator(loader: Loader, layer: Layer, arguments: Arguments) -> Symbol:
 
 
 def _on_host(loader: Loader, layer: Layer, x: HostInput, kind: str, first: bool, value: float) -> Symbol:
-    """The host's float32 step; a number minus the input is minus the input plus the number."""
+    """The host's float32 step."""
     if kind == "Subtract":
-        return x.then(("multiply", -1.0), ("add", value)) if first else x.then(("add", -value))
+        return x.then(HostStep("SubFrom", (value,))) if first else x.then(HostStep("Sub", (value,)))
     if kind == "Divide" and not first and value:
-        return x.then(("divide", value))
+        return x.then(HostStep("Div", (value,)))
     if kind in ("Add", "Multiply"):
-        return x.then((kind.lower(), value))
+        return x.then(HostStep("Add" if kind == "Add" else "Mul", (value,)))
     raise loader.error(
         layer, "computes on the real input", "put a Quantizer layer first, or pass input=Format"
     )
