@@ -32,7 +32,8 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     p.add_argument("--samples", type=positive, metavar="N", help="use the first N samples (or N random ones)")
     p.add_argument("--seed", type=natural, default=0, metavar="S", help="seed of random samples (default 0)")
-    p.add_argument("--reference", choices=REFERENCES, help="what to compare with (default: by the file)")
+    files = [r for r in REFERENCES if r != "torch"]
+    p.add_argument("--reference", choices=files, help="what to compare with (default: by the file)")
 
 
 def execute(arguments: argparse.Namespace, console: Console) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fxsim.compare.places import Place, places
-from fxsim.compare.reference import OFF_GRID, choose, decode, runner
+from fxsim.compare.reference import CODES, OFF_GRID, choose, decode, runner
 from fxsim.graph import Block, Graph, Node
 from fxsim.integers import Array
 
@@ -69,21 +70,21 @@ class Check:
         return sum(t.mismatches for t in self.tensors)
 
 
-def check(path: str | Path, graph: Graph, x: Sequence[Array], reference: str | None = None) -> Check:
+def check(source: Any, graph: Graph, x: Sequence[Array], reference: str | None = None) -> Check:
     """Compare every named tensor's integer codes with the framework's own, for real samples of every input.
 
-    path       the model file that `graph` was loaded from
+    source     the model file, or the live torch module, that `graph` was loaded from
     x          one array per input of the graph, (samples, *shape), real values
-    reference  "qonnx", "onnxruntime", "keras" or "litert"; None: by the file
+    reference  "qonnx", "onnxruntime", "keras", "litert" or "torch"; None: by the source
 
     Integers are compared: the reference's real values are mapped to the nearest code first, and a value that
     is farther than a quarter from every code counts as a difference. Tensors that the reference does not
     have, or that were folded away here, are in `unknown`. Raises ValueError for a file without a reference
     and if nothing could be compared, ImportError without the extra `reference`.
     """
-    name = reference or choose(Path(path))
+    name = reference or choose(source)
     samples = len(x[0])
-    found = runner(name)(Path(path), graph, x)
+    found = runner(name)(Path(source) if isinstance(source, (str, os.PathLike)) else source, graph, x)
     own = graph.codes(*x)
     order = graph.index
     known = [
@@ -92,11 +93,11 @@ def check(path: str | Path, graph: Graph, x: Sequence[Array], reference: str | N
         if n.value is not None and k in found and found[k].size == samples * n.value.type.size
     ]
     if not known:
-        raise ValueError(f"{Path(path).name} has no tensor that both the graph and {name} name")
+        raise ValueError(f"{graph.name} has no tensor that both the graph and {name} name")
     known.sort(key=lambda pair: order[pair[1].value])  # type: ignore[index]
     tensors, first = [], None
     for tensor, entry in known:
-        if name == "litert" and found[tensor].dtype.kind in "iu":
+        if name in CODES and found[tensor].dtype.kind in "iu":
             theirs = found[tensor].reshape(own[tensor].shape).astype(np.int64)
             off = np.zeros(theirs.shape)
         else:

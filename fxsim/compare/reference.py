@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from fxsim.graph import Graph, Name
 from fxsim.integers import Array, exact
 
-Run = Callable[[Path, Graph, Sequence[Array]], dict[str, Array]]
-"""run(path, graph, one array per input) -> {tensor name of the file: real values, or integer codes}.
+Run = Callable[[Any, Graph, Sequence[Array]], dict[str, Array]]
+"""run(path or live module, graph, one array per input) -> {tensor name: real values, or integer codes}.
 
 Arrays of floats are real values; arrays of integers are real values too, of tensors that hold whole numbers
-in the file (QuantizeLinear's), except from "litert", whose integers are the codes that `graph.codes` gives.
+in the file (QuantizeLinear's), except from the references in CODES: these are the codes of `graph.codes`.
 """
 
 REFERENCES = {
@@ -24,15 +26,29 @@ REFERENCES = {
     "onnxruntime": "fxsim.compare.onnxruntime",
     "keras": "fxsim.compare.keras",
     "litert": "fxsim.compare.tflite",
+    "torch": "fxsim.compare.torch",
 }
 """The module of each reference, whose `run` is called."""
 
+CODES = ("litert", "torch")
 OFF_GRID = 0.25
 """A reference's real value this far (in codes) from every code of the tensor is none of its codes."""
 
 
-def choose(path: Path) -> str:
-    """The reference of a model file: by suffix, and for ONNX by its ops. ValueError where there is none."""
+def choose(source: Any) -> str:
+    """The reference of a model file: by suffix, and for ONNX by its ops; "torch" for a live torch module.
+
+    ValueError where there is none.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        classes = [f"{c.__module__}.{c.__qualname__}" for c in type(source).__mro__]
+        if any(c.startswith("torch.") for c in classes):
+            return "torch"
+        raise ValueError(
+            f"model must be a file or a live torch module to be compared with its framework, not "
+            f"{type(source).__name__}"
+        )
+    path = Path(source)
     suffix = path.suffix.lower()
     if suffix == ".onnx":
         from fxsim.load.model import DEFAULT_DOMAIN, LINEAR_DOMAINS

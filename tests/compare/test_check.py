@@ -166,10 +166,43 @@ def test_references_by_file() -> None:
     assert choose(digits_model("digits_mlp_w4a4_pow2")) == "qonnx"
     assert choose(DATA / "digits_cnn_w4a4_pow2.qcdq.onnx") == "onnxruntime"
     assert (choose(Path("m.keras")), choose(Path("m.tflite"))) == ("keras", "litert")
-    with pytest.raises(
-        ValueError, match="reference must be one of qonnx, onnxruntime, keras, litert, not 'x'"
-    ):
+    with pytest.raises(ValueError, match=r"must be a file or a live torch module .* not list"):
+        choose([])
+    message = "reference must be one of qonnx, onnxruntime, keras, litert, torch, not 'x'"
+    with pytest.raises(ValueError, match=message):
         runner("x")
+
+
+def test_a_live_torch_module() -> None:
+    """Fake quantizers of torch; a module with another weight differs behind it."""
+    import torch
+    from torch.ao.quantization import FakeQuantize
+
+    def quantizer(scale: float) -> torch.nn.Module:
+        made = FakeQuantize(quant_min=-128, quant_max=127, dtype=torch.qint8)
+        made.scale[0] = scale
+        made.disable_observer()
+        return made
+
+    class Layer(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.a, self.w, self.b = quantizer(2**-5), quantizer(2**-6), quantizer(2**-3)
+            self.weight = torch.nn.Parameter(torch.randn(3, 5))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(torch.nn.functional.linear(self.a(x), self.w(self.weight)))
+
+    module = Layer().eval()
+    x = np.random.default_rng(0).standard_normal((50, 5)).astype(np.float32)
+    graph = fxsim.load(module, example=x[:1])
+    result = check(module, graph, [x])
+    assert (result.reference, result.mismatches) == ("torch", 0) and result.codes == 50 * 8
+    with torch.no_grad():
+        module.weight[1, 2] += 1
+    result = check(module, graph, [x])
+    assert result.first is not None and result.first.tensor == "b" and result.first.element == (1,)
 
 
 def test_nothing_in_common_is_an_error(tmp_path: Path) -> None:
