@@ -11,10 +11,12 @@ RANDOM_SAMPLES = 256
 
 
 def add_model_arguments(p: argparse.ArgumentParser) -> None:
-    p.add_argument("model", metavar="MODEL", help="model file: QONNX (.onnx) or a saved graph (.fxs)")
+    p.add_argument(
+        "model", metavar="MODEL", help="model file: .onnx, .keras, .tflite, or a saved graph (.fxs)"
+    )
     p.add_argument(
         "--rescale", choices=("auto", "dyadic", "threshold"),
-        help="how the float scales of an .onnx model become integers (default auto: the cheaper, per layer)",
+        help="how float scales become integers (default auto: the cheaper, per layer)",
     )  # fmt: skip
 
 

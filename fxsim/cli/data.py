@@ -37,7 +37,7 @@ def load_model(path: str, arguments: argparse.Namespace | None = None) -> Graph:
         raise FileNotFoundError(f"model file {path} does not exist")
     rescale = getattr(arguments, "rescale", None)
     if rescale is not None and Path(path).suffix.lower() == ".fxs":
-        raise ValueError(f"--rescale is for .onnx models; the saved graph {path} is in integers already")
+        raise ValueError(f"--rescale is for model files; the saved graph {path} is in integers already")
     return fxsim.load(path, **({} if rescale is None else {"rescale": rescale}))
 
 

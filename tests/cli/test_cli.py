@@ -84,7 +84,7 @@ def test_bad_options(argv: list[str], message: str, capsys: pytest.CaptureFixtur
     ("argv", "message"),
     [
         (["info", "FOLDER"], "must be a file, but it is a folder"),
-        (["info", "TINY", "--rescale", "threshold"], "--rescale is for .onnx models"),
+        (["info", "TINY", "--rescale", "threshold"], "--rescale is for model files"),
         (["info", "TINY", "--save", "FOLDER/none/g.fxs"], "does not exist; make it first"),
         (["run", "TINY", "FOLDER"], "must be a file, but it is a folder"),
         (["run", "TINY", "-o", "FOLDER/y.csv"], "output must be .npz for 2 outputs"),

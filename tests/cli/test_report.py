@@ -75,7 +75,7 @@ def test_depth_per_stage(tiny: Path, data: Data) -> None:
         (["--target", "xc7", "--device", "hx8k"], "device must be None for the target 'xc7', not 'hx8k'"),
         (["--target", "ecp5", "--target", "ice40", "--device", "25k"], "--device needs one --target"),
         (["--seeds", "3"], "--seeds needs --fmax"),
-        (["--rescale", "threshold"], "--rescale is for .onnx models"),
+        (["--rescale", "threshold"], "--rescale is for model files"),
     ],
 )  # fmt: skip
 def test_errors_before_any_work(
