@@ -30,7 +30,7 @@ def rows(model: str) -> list[tuple[int | float | None, ...]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the figures as data")
-    found = {model: rows(model) for model in DIGITS}
+    found = {model: rows(model) for model in DIGITS[:2]}  # the fully connected ones
     if parser.parse_args().json:
         tables = {m: [dict(zip(COLUMNS, r, strict=True)) for r in t] for m, t in found.items()}
         print(json.dumps(tables, indent=1))

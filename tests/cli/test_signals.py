@@ -181,6 +181,11 @@ def test_a_draft_replaces_its_target_at_the_end_or_not_at_all(tmp_path: Path) ->
 )
 def test_a_swallowed_signal_is_raised_again(number: int, error: type[BaseException]) -> None:
     """As where compiled code calls back into Python and drops what is raised there."""
+    # What the tests were started with may ignore Ctrl-C (nohup does), and the command line respects that.
+    before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     console = Console()
-    with pytest.raises(error), _signals(console), console.stage("work"), contextlib.suppress(error):
-        signal.raise_signal(number)
+    try:
+        with pytest.raises(error), _signals(console), console.stage("work"), contextlib.suppress(error):
+            signal.raise_signal(number)
+    finally:
+        signal.signal(number, before)

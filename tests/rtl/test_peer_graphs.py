@@ -77,7 +77,12 @@ def test_signs_duplicates_and_dead_ends_of_other_tools_are_free(peers):
 
 def test_layers_are_matrices_and_what_is_missing_is_said(peers, tmp_path):
     cases, missing = peers.matrices.layers(ROOT / "fxsim" / "data")
-    assert [c.shape for c in cases] == [(64, 32), (32, 32), (32, 10)] * 2 and not missing
+    convolutional, dense = [(9, 8), (72, 8), (32, 10)], [(64, 32), (32, 32), (32, 10)]
+    assert [c.shape for c in cases] == convolutional + dense * 2
+    assert [m.rpartition("/")[2] for m in missing] == [
+        "digits_cnn_w4a4_pow2.qcdq.onnx: no constant quantized weights in it",
+        "digits_hgq2_mlp.keras: only .onnx files are read",
+    ]
     assert all(c.matrices[0].flags.c_contiguous for c in cases)
     (tmp_path / "model.tflite").write_bytes(b"")
     assert peers.matrices.layers(tmp_path) == (
