@@ -59,6 +59,10 @@ SAMPLES = 200
 LIMIT = 900  # seconds a file and tool
 
 
+class NoConverter(Exception):
+    """The tool has no way in for this kind of file."""
+
+
 def unpacked(path: Path, folder: Path) -> Path:
     """The file itself, or what is in an .xz archive."""
     if path.suffix != ".xz":
@@ -127,7 +131,7 @@ def run_hls4ml(path: Path, graph: fxsim.Graph, x: list[np.ndarray], folder: Path
         config = hls4ml.utils.config_from_keras_model(model, granularity="name", backend="Vitis")
         converted = hls4ml.converters.convert_from_keras_model(model, hls_config=config, **options)
     else:
-        raise NotImplementedError(f"hls4ml has no converter for {path.suffix}")
+        raise NoConverter
     converted.compile()
     return converted.predict(np.ascontiguousarray(values, np.float32))
 
@@ -139,7 +143,7 @@ def run_tracer(package: str) -> Callable[..., Any]:
         import importlib
 
         if path.suffix != ".keras":
-            raise NotImplementedError(f"{package} has no converter for {path.suffix}")
+            raise NoConverter
         trace_model = importlib.import_module(f"{package}.converter").trace_model
         trace = getattr(
             importlib.import_module(f"{package}.trace"), "comb_trace" if package == "da4ml" else "trace"
@@ -179,6 +183,8 @@ def one(path: Path, tool: str, folder: Path) -> dict[str, Any]:
     start = time.perf_counter()
     try:
         values = RUN[tool](path, graph, x, folder)
+    except NoConverter:
+        return {"loads": False, "error": "no converter"}
     except Exception as e:  # whatever a peer raises is what its user sees
         return {"loads": False, "error": f"{type(e).__name__}: {e}".splitlines()[0][:90]}
     got, on_grid = codes(graph, values)
