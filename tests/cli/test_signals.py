@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -81,7 +82,10 @@ def test_interrupted(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    assert list(temporary.iterdir()) == []
+    # g++ itself forgets a file that a signal meets between its making and its note of it, and torch, which
+    # hls4ml imports where it is installed, makes a cache folder.
+    others = re.compile(r"cc\w{6}\.(s|o|ld|le)|torchinductor_\w+")
+    assert [p for p in temporary.iterdir() if not others.fullmatch(p.name)] == []
     left = [p.name for folder in (out, cache) for p in folder.rglob("*")]
     assert not [n for n in left if n.startswith((".", "draft")) or n.endswith(".tmp")]
     assert not (out / "hls").exists() and "stimulus.hex" not in left
