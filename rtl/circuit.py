@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth import Cat, Const, Elaboratable, Module, Mux, ResetSignal, Shape, Signal, Value
+from amaranth.lib.memory import Memory
 
 from rtl.emit import cases_of
 from rtl.lower.net import Net
@@ -29,6 +30,7 @@ class Circuit:
         self.m, self.payload, self.advance = m, payload, advance
         self.step = advance & taken
         self.states: dict[str, Signal] = {}
+        self.memories: dict[str, Memory] = {}
         self.pins = pins or {}
 
     def width(self, v: Value) -> int:
@@ -117,6 +119,23 @@ class Circuit:
         out = self.states[name]
         kept = v if enable is None else Mux(enable, v, out.as_unsigned())
         self.m.d.sync += out.eq(Mux(ResetSignal(), 0, kept) if reset else kept)
+
+    def memory(self, name: str, width: int, depth: int, init: Sequence[int] = ()) -> Value:
+        self.memories[name] = Memory(shape=width, depth=depth, init=list(init))
+        self.m.submodules[name] = self.memories[name]
+        data = Signal(width, name=f"{name}_data")
+        self.states[name] = data
+        return data
+
+    def access(
+        self, name: str, address: Value, enable: Value, write: tuple[Value, Value, Value] | None = None
+    ) -> None:
+        memory = self.memories[name]
+        read = memory.read_port()
+        self.m.d.comb += [read.addr.eq(address), read.en.eq(enable), self.states[name].eq(read.data)]
+        if write is not None:
+            port = memory.write_port()
+            self.m.d.comb += [port.addr.eq(write[0]), port.data.eq(write[1]), port.en.eq(write[2])]
 
     def helper(self, net: Net, v: Value) -> Value:
         return v

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rtl.emit import cases_of
@@ -222,6 +223,28 @@ class Text:
     def load(self, name: str, v: Vector, enable: Vector = (), reset: bool = False) -> None:
         zero = text_of(self.constant(0, self.sizes[name]))
         self.loads.setdefault((text_of(enable) if enable else "", reset), []).append((name, zero, text_of(v)))
+
+    def memory(self, name: str, width: int, depth: int, init: Sequence[int] = ()) -> Vector:
+        self.lines += [f"  reg {span(width)}{name} [0:{depth - 1}];", f"  reg {span(width)}{name}_data;"]
+        words = [*init, *[0] * (depth - len(init))] if init else []
+        if words:
+            texts = (text_of(self.constant(v, width)) for v in words)
+            self.lines += [
+                "  initial begin",
+                *(f"    {name}[{k}] = {t};" for k, t in enumerate(texts)),
+                "  end",
+            ]
+        return self.pin(f"{name}_data", width)
+
+    def access(
+        self, name: str, address: Vector, enable: Vector, write: tuple[Vector, Vector, Vector] | None = None
+    ) -> None:
+        self.lines.append("  always @(posedge clk) begin")
+        if write is not None:
+            where, word, when = (text_of(v) for v in write)
+            self.lines.append(f"    if ({when}) {name}[{where}] <= {word};")
+        self.lines.append(f"    if ({text_of(enable)}) {name}_data <= {name}[{text_of(address)}];")
+        self.lines.append("  end")
 
     def helper(self, net: Net, v: Vector) -> Vector:
         return self.wire(f"{net.name}_sum", v)

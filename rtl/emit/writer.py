@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from rtl.lower.net import Net
@@ -62,6 +63,13 @@ class Writer(Protocol):
     def load(self, name: str, v: Any, enable: Any = ..., reset: bool = False) -> None:
         """What a register of `flop` or `state` takes at each edge where `enable` is 1, or without it at
         every edge; where `reset`, 0 while the module is in reset."""
+
+    def memory(self, name: str, width: int, depth: int, init: Sequence[int] = ()) -> Any:
+        """A memory of `depth` >= 2 words, zeros where `init` ends; its read register NAME_data."""
+
+    def access(self, name: str, address: Any, enable: Any, write: tuple[Any, Any, Any] | None = None) -> None:
+        """At each edge where `enable`, the read register takes the word at `address` as it was before
+        the edge; `write` is (address, word, enable) of the only write port."""
 
     def rom(self, name: str, net: Net, index: Any) -> Any:
         """Module NAME_rom with the signal NAME_index; a signal called `name`."""

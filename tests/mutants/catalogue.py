@@ -165,7 +165,7 @@ MUTANTS = (
         CORE, "a stage may hold one adder more than allowed",
     ),
     Mutant(
-        "stall_ignored", "rtl/stream.py",
+        "stall_ignored", "rtl/stream/handshake.py",
         "Mux(advance, Cat(i.valid, valid[:-1]), valid)", "Cat(i.valid, valid[:-1])",
         CORE, "valid moves on under backpressure",
     ),
