@@ -1,29 +1,6 @@
 """The rules of hls4ml's layers, one file for each kind of arithmetic; importing this fills the table."""
 
-from hls.plugin.rules import (
-    activation,
-    conv,
-    layernorm,
-    linear,
-    merge,
-    norm,
-    pool,
-    relu,
-    shape,
-    softmax,
-    tables,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "activation",
-    "relu",
-    "pool",
-    "norm",
-    "merge",
-    "conv",
-    "layernorm",
-    "linear",
-    "shape",
-    "softmax",
-    "tables",
-]
+MODULES = {m.name: import_module(f"{__name__}.{m.name}") for m in iter_modules(__path__)}

@@ -1,16 +1,6 @@
 """Handlers of Keras' and HGQ2's layers, one file a family; importing the package fills the table."""
 
-from fxsim.load.keras.layers import (
-    activation,
-    attention,
-    conv,
-    dense,
-    merge,
-    norm,
-    pool,
-    refused,
-    shape,
-    softmax,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = ["activation", "attention", "conv", "dense", "merge", "norm", "pool", "refused", "shape", "softmax"]
+MODULES = {m.name: import_module(f"{__name__}.{m.name}") for m in iter_modules(__path__)}
