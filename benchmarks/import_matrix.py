@@ -44,7 +44,7 @@ FILES = {
     "digits CNN, power-of-two scales (QONNX)": DIGITS / "digits_cnn_w4a4_pow2.qonnx.onnx",
     "digits MLP, power-of-two scales (QDQ)": ONNX / "digits_mlp_w4a4_pow2.qcdq.onnx",
     "digits MLP, real scales, batch norm (QDQ)": ONNX / "digits_mlp_w4a4_floatscale_bn.qcdq.onnx",
-    "digits CNN, power-of-two scales (QDQ)": ONNX / "digits_cnn_w4a4_pow2.qcdq.onnx",
+    "digits CNN, power-of-two scales (QDQ)": DIGITS / "digits_cnn_w4a4_pow2.qcdq.onnx",
     "TFC, 1-bit weights and activations (QONNX)": ONNX / "public" / "TFC_1W1A.onnx.xz",
     "TFC, 2-bit weights and activations (QONNX)": ONNX / "public" / "TFC_2W2A.onnx.xz",
     "TFC of FINN, MultiThreshold (FINN-ONNX)": ONNX / "public" / "finn_tfc.onnx.xz",

@@ -17,16 +17,15 @@ from fxsim.cli import main
 from fxsim.compare import check, places, random_reals
 from fxsim.compare.check import near_tie
 from fxsim.compare.reference import choose, decode, runner
-from fxsim.data import DIGITS, digits_model, digits_samples
+from fxsim.data import DIGITS, digits_model, digits_qdq, digits_samples
 from fxsim.graph import Name, Node
 from fxsim.types import TensorType
 
 DATA = Path(__file__).parents[1] / "load" / "data"
 FILES = {
     **{m: (digits_model(m), "qonnx") for m in DIGITS},
-    "cnn": (DATA / "digits_cnn_w4a4_pow2.qonnx.onnx", "qonnx"),
     "qdq": (DATA / "digits_mlp_w4a4_floatscale_bn.qcdq.onnx", "onnxruntime"),
-    "qdq cnn": (DATA / "digits_cnn_w4a4_pow2.qcdq.onnx", "onnxruntime"),
+    "qdq cnn": (digits_qdq(), "onnxruntime"),
 }
 
 
@@ -164,7 +163,7 @@ def test_command_shows_a_difference(
 
 def test_references_by_file() -> None:
     assert choose(digits_model("digits_mlp_w4a4_pow2")) == "qonnx"
-    assert choose(DATA / "digits_cnn_w4a4_pow2.qcdq.onnx") == "onnxruntime"
+    assert choose(digits_qdq()) == "onnxruntime"
     assert (choose(Path("m.keras")), choose(Path("m.tflite"))) == ("keras", "litert")
     with pytest.raises(ValueError, match=r"must be a file or a live torch module .* not list"):
         choose([])

@@ -8,26 +8,17 @@ import numpy as np
 import pytest
 import qonnx_oracle
 from small_models import node, quant, write
+from trained import CNNS, file, stored
 
 import rtl
 from fxsim import UQ, Graph
 from fxsim.load import load
 
-DATA = Path(__file__).parent / "data"
-CNNS = {"digits_cnn_w4a4_pow2": 16, "fmnist_cnn_w4a4_pow2": 256}
-
-
-def stored(name: str) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """(samples, {quantizer's output: codes}, outputs)."""
-    with np.load(DATA / f"{name}.npz") as data:
-        codes = {k.removeprefix("int__"): data[k].astype(np.int64) for k in data.files if k[:3] == "int"}
-        return data["x"].astype(np.float32) / np.float32(CNNS[name]), codes, data["out_qonnx"]
-
 
 @pytest.mark.parametrize("name", CNNS)
 def test_stored_codes(name: str) -> None:
     x, codes, out = stored(name)
-    graph = load(DATA / f"{name}.qonnx.onnx")
+    graph = load(file(name))
     found = graph.codes(x)
     assert len(codes) == 3
     for key, want in codes.items():
@@ -39,7 +30,7 @@ def test_stored_codes(name: str) -> None:
 def test_every_tensor_of_live_qonnx() -> None:
     name = "digits_cnn_w4a4_pow2"
     x, _, _ = stored(name)
-    path = DATA / f"{name}.qonnx.onnx"
+    path = file(name)
     graph, want = load(path), qonnx_oracle.tensors(path, x)
     codes = graph.codes(x)
     compared = 0
@@ -54,7 +45,7 @@ def test_every_tensor_of_live_qonnx() -> None:
 def test_input_format_builds_the_quantizer_into_the_graph() -> None:
     name = "digits_cnn_w4a4_pow2"
     x, codes, out = stored(name)
-    graph = load(DATA / f"{name}.qonnx.onnx", input=UQ(1, 4))
+    graph = load(file(name), input=UQ(1, 4))
     assert np.array_equal(graph.run(x), out.astype(np.float64))
     assert all(np.array_equal(graph.codes(x)[k], v) for k, v in codes.items())
 
@@ -64,7 +55,7 @@ def blocks(graph: Graph) -> list[str]:
 
 
 def test_blocks_of_the_graph() -> None:
-    graph = load(DATA / "digits_cnn_w4a4_pow2.qonnx.onnx")
+    graph = load(file("digits_cnn_w4a4_pow2"))
     assert blocks(graph) == [
         "conv2d", "relu", "quantize", "conv2d", "relu", "quantize", "max_pool", "flatten", "dense",
     ]  # fmt: skip
@@ -76,7 +67,7 @@ def test_blocks_of_the_graph() -> None:
 
 def test_saved_graph_loads_again(tmp_path: Path) -> None:
     x, _, out = stored("digits_cnn_w4a4_pow2")
-    graph = load(DATA / "digits_cnn_w4a4_pow2.qonnx.onnx")
+    graph = load(file("digits_cnn_w4a4_pow2"))
     graph.save(tmp_path / "g.fxs")
     again = load(tmp_path / "g.fxs")
     assert again == graph

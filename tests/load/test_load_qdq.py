@@ -11,14 +11,13 @@ import onnx
 import ort_oracle
 import pytest
 from small_models import node, write
-from test_load_cnn import CNNS, stored
+from trained import CNNS, file, stored
 
 import rtl
 from fxsim import Format, Graph
-from fxsim.data import DIGITS, digits_reference, digits_samples
+from fxsim.data import DIGITS, digits_model, digits_reference, digits_samples
 from fxsim.load import load
 
-DATA = Path(__file__).parent / "data"
 F32 = np.float32
 TYPES = {"int8": 8, "uint8": 8, "int16": 16, "uint16": 16, "int4": 4, "uint4": 4, "int2": 2, "uint2": 2}
 
@@ -43,14 +42,14 @@ def quantizers(path: Path) -> list[str]:
 @pytest.mark.parametrize("name", CNNS)
 def test_stored_codes_of_the_cnns(name: str) -> None:
     x, codes, out = stored(name)
-    path = DATA / f"{name}.qcdq.onnx"
+    path = file(name, "qcdq")
     graph = load(path)
     found = file_codes(graph, x)
     assert len(codes) == len(quantizers(path)) == 3
     for ours, (key, want) in zip(quantizers(path), codes.items(), strict=True):
         assert np.array_equal(found[ours], want), key
     assert np.array_equal(graph.run(x), out.astype(np.float64))
-    twin = load(DATA / f"{name}.qonnx.onnx")
+    twin = load(file(name))
     assert [b.kind for b in graph.blocks] == [b.kind for b in twin.blocks]
 
 
@@ -58,14 +57,14 @@ def test_stored_codes_of_the_cnns(name: str) -> None:
 @pytest.mark.parametrize("name", DIGITS)
 def test_stored_codes_of_the_dense_networks(name: str, rescale: str) -> None:
     x, _ = digits_samples()
-    path = DATA / f"{name}.qcdq.onnx"
+    path = file(name, "qcdq")
     graph = load(path, rescale=rescale)
     found = file_codes(graph, x)
     reference = digits_reference(name)[0]
     assert len(reference) == 3
     for ours, (key, want) in zip(quantizers(path), reference.items(), strict=True):
         assert np.array_equal(found[ours], want), key
-    assert np.array_equal(graph.run(x), load(DATA / f"../../../fxsim/data/digits/{name}.qonnx.onnx").run(x))
+    assert np.array_equal(graph.run(x), load(digits_model(name)).run(x))
 
 
 def bounds(dtype: str) -> tuple[int, int]:

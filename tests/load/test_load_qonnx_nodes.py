@@ -11,6 +11,7 @@ import pytest
 from onnx import helper
 from qonnx_oracle import tensors
 from small_models import node, quant, write
+from trained import file
 
 from fxsim import Format, load
 
@@ -327,7 +328,7 @@ def test_channels_last_domain(tmp_path, rng) -> None:
     from qonnx.transformation.channels_last import ConvertToChannelsLastAndClean
     from qonnx.transformation.infer_shapes import InferShapes
 
-    path = Path(__file__).parent / "data" / "fmnist_cnn_w4a4_pow2.qonnx.onnx"
+    path = file("fmnist_cnn_w4a4_pow2")
     model = ModelWrapper(str(path)).transform(InferShapes())
     turned = model.transform(ConvertToChannelsLastAndClean(make_input_channels_last=False))
     other = tmp_path / "last.onnx"
