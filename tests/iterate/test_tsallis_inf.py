@@ -11,10 +11,14 @@ from fxsim.iterate.references.graphs import numgrid
 from fxsim.iterate.tsallis_inf import TsallisInf
 from fxsim.iterate.zoo.linear import poisson
 
+UNIT = Fraction(1, 1 << 53)  # what float64 rounds off at most, of 1
+
 
 def test_probabilities_solve_their_equation():
     learner = TsallisInf(range(7), seed=3)
-    assert np.allclose(learner.probabilities(), 1 / 7, atol=1e-15)
+    equal = learner.probabilities()
+    assert len(equal) == 7 and np.ptp(equal) == 0
+    assert abs(7 * Fraction(float(equal[0])) - 1) <= 8 * UNIT  # six sums and one quotient were rounded
     rng = np.random.default_rng(0)
     for _ in range(300):
         p = learner.probabilities()
@@ -22,7 +26,7 @@ def test_probabilities_solve_their_equation():
         k = learner.losses / learner.scale
         # 2 / (eta sqrt(p_i)) = k_i / s - x for one x.
         x = k - 2 / (eta * np.sqrt(p))
-        assert abs(p.sum() - 1) < 1e-12 and np.ptp(x) < 1e-6 * (1 + abs(x[0]))
+        assert abs(sum(map(Fraction, p.tolist())) - 1) <= 8 * UNIT and np.ptp(x) < 1e-6 * (1 + abs(x[0]))
         arm = learner.pick()
         learner.update(1 + rng.integers(1, 50) + 10 * arm)
     assert learner.best == 0
@@ -39,7 +43,7 @@ def test_update_is_importance_weighted():
     for _ in range(20):
         idle.pick()
         idle.update(1)
-    assert np.allclose(idle.probabilities(), 0.5)
+    assert idle.probabilities().tolist() == [0.5, 0.5]
 
 
 def test_errors():
