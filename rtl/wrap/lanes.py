@@ -84,12 +84,12 @@ class Beat:
     # ---- arrays ----
 
     def encode(self, values: Any) -> np.ndarray:
-        """Raw integers, an array (n, *shape) per port -> bytes (n, octets); raises what `Layout.pack` does."""
+        """Raw integers, an array (n, *shape) per port -> bytes (n, octets); raises as `Layout.pack`."""
         words = self.padded.pack(self.layout.arrays(values))
         return np.ascontiguousarray(words.astype("<u4")).view(np.uint8)[:, : self.octets].copy()
 
     def decode(self, octets: Any) -> list[np.ndarray]:
-        """Bytes, as uint8 of n * octets elements or a bytes object -> raw integers, (n, *shape) per port.
+        """Bytes, uint8 of n * octets elements or a bytes object -> raw integers, (n, *shape) per port.
 
         Raises ValueError where the number of bytes is no multiple of `octets`.
         """

@@ -80,9 +80,7 @@ def parts_of(core: Any) -> Parts:
         raise TypeError(f"inputs of core must be the streams, {', '.join(INPUTS)}, not {', '.join(unknown)}")
     for name, layout in (("i__payload", core.in_layout), ("o__payload", core.out_layout)):
         if pins[name].width != layout.bits:
-            raise ValueError(
-                f"{name} must have the {layout.bits} bits of its layout, not {pins[name].width}"
-            )
+            raise ValueError(f"{name} must have the {layout.bits} bits of its layout, not {pins[name].width}")
     address, data = _weights(core, pins)
     return Parts(
         core, core.top, core.in_layout, core.out_layout, pins, _beats(core, "beats_in"),

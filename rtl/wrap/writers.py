@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amaranth import DomainRenamer, Module, Signal
-from amaranth.hdl import Const
+from amaranth.hdl import Const, ResetSignal
 
 from rtl.circuit import Circuit
 from rtl.text import Text, Vector, span, text_of
@@ -93,4 +93,5 @@ class WrapCircuit(Circuit):
             for path, _, value in parts.core.signature.flatten(parts.core)
         }  # fmt: skip
         self.m.d.comb += [values[name].eq(v) for name, v in inputs.items()]
+        self.m.d.comb += ResetSignal(CORE_DOMAIN).eq(reset)
         return {name: values[name] for name, pin in parts.pins.items() if not pin.input}
