@@ -8,7 +8,7 @@ import numpy as np
 
 from fxsim.formats import Format, Overflow, Rounding
 from hls.plugin.traps.overflow import FALLBACKS, configured, same
-from hls.plugin.traps.trap import Trap, short
+from hls.plugin.traps.trap import Trap, fixed, short
 from hls.plugin.types import fmt
 
 # hls4ml's own default, which says nothing about what the user wants.
@@ -41,10 +41,7 @@ def _type(layer: Any, variable: str) -> Format | None:
     kind = layer.get_output_variable().type if variable == "result" else layer.get_attr(f"{variable}_t")
     if kind is None and variable in layer.weights:
         kind = layer.weights[variable].type
-    try:
-        return None if kind is None else fmt(kind)
-    except (ValueError, NotImplementedError):
-        return None
+    return None if kind is None else fixed(kind)
 
 
 def _factory(layer: Any, variable: str) -> Format | None:
@@ -94,11 +91,9 @@ def _unused_default(model: Any) -> list[Trap]:
     for layer in model.get_layers():
         weights = [w.type for w in layer.weights.values()]
         for kind in (layer.get_output_variable().type, *layer.types.values(), *weights):
-            try:
-                if same(fmt(kind), wanted):
-                    return []
-            except (ValueError, NotImplementedError):
-                continue
+            have = fixed(kind)
+            if have is not None and same(have, wanted):
+                return []
     return [Trap(
         "", "", "ignored",
         f"Model Precision {text} is used by no layer: the entries under LayerName or LayerType, which "
@@ -123,8 +118,8 @@ def _maximum(model: Any) -> list[Trap]:
                 continue
             plain = have.rounding is Rounding.TRN and have.overflow is Overflow.WRAP
             if plain and (have.width == most.width or have.int_bits == most.int_bits):
-                traps.append(Trap(
-                    layer.name, layer.class_name, "maximum",
+                traps.append(Trap.of(
+                    layer, "maximum",
                     f"its {variable}_t was cut to {short(have)} by the maximum {text}, whose modes are "
                     f"ignored: it truncates and wraps; set Precision[{variable!r}] of the layer to {text}",
                 ))  # fmt: skip
@@ -145,14 +140,10 @@ def _quantizers(model: Any) -> list[Trap]:
             variable = {"quantizer": "result", "activation_quantizer": "result"}.get(
                 key, key.removesuffix("_quantizer")
             )
-            have = _type(layer, variable)
-            try:
-                wanted = fmt(kind)
-            except (ValueError, NotImplementedError):
-                continue
-            if have is not None and have != wanted:
-                traps.append(Trap(
-                    layer.name, layer.class_name, "quantizer",
+            have, wanted = _type(layer, variable), fixed(kind)
+            if have is not None and wanted is not None and have != wanted:
+                traps.append(Trap.of(
+                    layer, "quantizer",
                     f"the model quantizes its {variable} to {short(wanted)}, but {variable}_t is "
                     f"{short(have)}: the quantizer was dropped; set Precision[{variable!r}] to its type",
                 ))  # fmt: skip
@@ -175,8 +166,8 @@ def _rounded_twice(model: Any) -> list[Trap]:
         if wanted.rounding in (Rounding.TRN, Rounding.TRN_ZERO) or have.frac >= wanted.frac + EXACT_ENOUGH:
             continue
         finer = have.replace(width=have.width - have.frac + wanted.frac + EXACT_ENOUGH)
-        traps.append(Trap(
-            source.name, source.class_name, "rounding",
+        traps.append(Trap.of(
+            source, "rounding",
             f"its type {short(have)} floors real inputs before {layer.name!r} rounds them to {short(wanted)};"
             f" inputs that are no multiples of {float(have.lsb):g} may come out one step lower; set "
             f"Precision['result'] of the input to {short(finer)}",
@@ -194,8 +185,8 @@ def _integers(model: Any) -> list[Trap]:
         if type(kind).__name__ == "IntegerPrecisionType":
             form = fmt(kind)
             other = f"{'' if form.signed else 'u'}fixed<{form.width},{form.width}>"
-            traps.append(Trap(
-                layer.name, layer.class_name, "integer",
+            traps.append(Trap.of(
+                layer, "integer",
                 f"its type is {kind}: C++ cuts real inputs toward zero, and makes 1 of what lies between "
                 f"-0.5 and 0; feed integers, or set Precision['result'] to {other}, which floors",
             ))  # fmt: skip

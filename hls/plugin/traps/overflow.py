@@ -11,7 +11,7 @@ from fxsim import ops
 from fxsim.casting import round_shift
 from fxsim.formats import Format, Overflow
 from fxsim.graph import Graph, Value
-from hls.plugin.traps.trap import Trap, short, span
+from hls.plugin.traps.trap import Trap, fixed, short, span
 from hls.plugin.types import fmt
 
 # Not looked into: a softmax subtracts from the greatest, which no interval knows; its tables are a matter of
@@ -56,9 +56,8 @@ def _wraps(layer: Any, values: list[Any]) -> Trap | None:
         wider = form.replace(width=form.width - form.int_bits + bits, int_bits=bits)
         verb = "falls to 0" if form.overflow is Overflow.SAT_ZERO else "wraps"
         default = ", the model's default," if _is_default(layer, form) else ""
-        return Trap(
-            layer.name,
-            layer.class_name,
+        return Trap.of(
+            layer,
             "overflow",
             f"its {name} {short(form)}{default} {verb}: values can reach {float(low):.6g}..{float(high):.6g},"
             f" the type holds {span(form)}; set Precision[{name.removesuffix('_t')!r}] to {short(wider)}, or "
@@ -101,9 +100,8 @@ def _fallback(model: Any, layer: Any, values: list[Any]) -> Trap | None:
     casts = [v for v in values if isinstance(v, Value) and isinstance(v.op, ops.Cast)]
     if not _is_default(layer, result) or not casts or not _loses(casts[-1]):
         return None
-    return Trap(
-        layer.name,
-        layer.class_name,
+    return Trap.of(
+        layer,
         "fallback",
         f"its result is 'auto', which hls4ml does not infer for this class: it became the default "
         f"{short(result)}, and its input is {short(source)}, so low bits are dropped or values wrap; set "
@@ -140,11 +138,8 @@ def _format(op: ops.Cast) -> Format:
 def _type_name(layer: Any, form: Format) -> str:
     """The layer's type that this is: accum_t before result_t before others."""
     for name in sorted(layer.types, key=lambda n: (n != "accum_t", n != "result_t")):
-        try:
-            found = fmt(layer.types[name])
-        except (ValueError, NotImplementedError):
-            continue
-        if same(found, form):
+        found = fixed(layer.types[name])
+        if found is not None and same(found, form):
             return str(name)
     return "result_t"
 

@@ -42,8 +42,8 @@ def _table(layer: Any, block: Block) -> Trap:
     """A function whose table ends within the range of its input, or has too few entries or bits."""
     source = block.inputs[0].type
     low, high = (v * 2.0**-source.frac for v in source.bounds)
-    return Trap(
-        layer.name, layer.class_name, "table",
+    return Trap.of(
+        layer, "table",
         f"its table of {block.params['entries']} entries is off by up to {block.params['max_error']:.3g} for "
         f"inputs in {low:g}..{high:g}: it covers -8..8 (tanh -4..4, ELU and SELU -8..0) and its type and the "
         "result's bound its values; set a narrower result type on the layer before, or a larger table_size, "
@@ -58,8 +58,8 @@ def _softmax(model: Any, layer: Any, inside: list[Block]) -> list[Trap]:
     axis = int(layer.get_attr("axis", -1))
     axis = axis - 1 if axis > 0 else axis  # hls4ml counts the batch
     if len(shape) > 1 and shape[axis] != cut.length:
-        traps.append(Trap(
-            layer.name, layer.class_name, "softmax",
+        traps.append(Trap.of(
+            layer, "softmax",
             f"it is one softmax over {cut.length} elements of {shape}, not over the {shape[axis]} along its "
             "axis: this front end does not tell hls4ml the axis; use io_stream with the axis last, a Keras 3 "
             "model, or a softmax of one dimension",
@@ -81,8 +81,8 @@ def _softmax(model: Any, layer: Any, inside: list[Block]) -> list[Trap]:
             f"{errors['exp']:.3g}), 1/x at the top {_bits(of.inv_size)} bits of {short(of.inv_input)} (off "
             f"by up to {errors['1/x']:.3g}); " + _remedy(kind, source, of.inv_input, cut.length)
         )
-    traps.append(Trap(
-        layer.name, layer.class_name, "softmax",
+    traps.append(Trap.of(
+        layer, "softmax",
         f"its probabilities were off by up to {error:.3g} on {ROWS} random rows of logits, and {flips:.2%} "
         f"of the rows changed their class: {about}",
     ))  # fmt: skip

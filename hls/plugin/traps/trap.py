@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from fxsim.formats import Format
+from hls.plugin.types import fmt
 
 
 class TrapWarning(UserWarning):
@@ -27,8 +29,21 @@ class Trap:
     kind: str
     message: str
 
+    @classmethod
+    def of(cls, layer: Any, kind: str, message: str) -> Trap:
+        """A finding about one of hls4ml's layers."""
+        return cls(layer.name, layer.class_name, kind, message)
+
     def __str__(self) -> str:
         return f"layer {self.layer!r} ({self.class_name}): {self.message}" if self.layer else self.message
+
+
+def fixed(kind: Any) -> Format | None:
+    """The format of one of hls4ml's types; None for what is no fixed-point type."""
+    try:
+        return fmt(kind)
+    except (ValueError, NotImplementedError):
+        return None
 
 
 def short(form: Format) -> str:

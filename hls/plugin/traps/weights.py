@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from hls.plugin.traps.trap import Trap, short, span
-from hls.plugin.types import fmt, from_real, from_text, text_digits, to_real
+from fxsim.formats import Format
+from hls.plugin.traps.trap import Trap, fixed, short, span
+from hls.plugin.types import from_real, from_text, text_digits, to_real
 
 
 def check(model: Any) -> list[Trap]:
@@ -17,17 +18,14 @@ def check(model: Any) -> list[Trap]:
         if str(layer.get_attr("strategy", "")).lower() == "distributed_arithmetic":
             continue  # the weights are taken as they are
         for name, variable in layer.weights.items():
-            try:
-                form = fmt(variable.type)
-            except (ValueError, NotImplementedError):
-                continue
-            trap = _trap(layer, name, variable, form)
+            form = fixed(variable.type)
+            trap = None if form is None else _trap(layer, name, variable, form)
             if trap is not None:
                 traps.append(trap)
     return traps
 
 
-def _trap(layer: Any, name: str, variable: Any, form: Any) -> Trap | None:
+def _trap(layer: Any, name: str, variable: Any, form: Format) -> Trap | None:
     data = np.asarray(variable.data, np.float64)
     if not data.size or type(variable.type.precision).__name__ == "XnorPrecisionType":
         return None
@@ -40,8 +38,8 @@ def _trap(layer: Any, name: str, variable: Any, form: Any) -> Trap | None:
     gone = np.abs(value - data) > lsb
     if gone.any():
         k = int(np.argmax(np.abs(value - data)))
-        return Trap(
-            layer.name, layer.class_name, "weights",
+        return Trap.of(
+            layer, "weights",
             f"{int(gone.sum())} of {data.size} numbers in its {name} leave {name}_t {short(form)}, which "
             f"holds {span(form)}: {data.flat[k]:g} becomes {value.flat[k]:g}; set Precision[{name!r}] to a "
             "type with more integer bits",
@@ -50,8 +48,8 @@ def _trap(layer: Any, name: str, variable: Any, form: Any) -> Trap | None:
     if moved.any():
         k = int(np.argmax(moved))
         other = float(to_real(meant, form.frac, np.float64).flat[k])
-        return Trap(
-            layer.name, layer.class_name, "weights",
+        return Trap.of(
+            layer, "weights",
             f"{int(moved.sum())} of {data.size} numbers in its {name} are rounded twice: hls4ml writes them "
             f"with {text_digits(variable.type)} decimals before they are cast to {name}_t {short(form)}, so "
             f"that {data.flat[k]:g} becomes {value.flat[k]:g}, not {other:g}; quantize them yourself to "
