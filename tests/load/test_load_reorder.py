@@ -15,6 +15,7 @@ from fxsim import SQ
 from fxsim.load import load
 
 F32 = np.float32
+Model = tuple[list[Any], dict[str, Any]]  # nodes, constants
 Case = tuple[tuple[int, ...], list[Any], dict[str, Any], int]
 
 
@@ -30,13 +31,18 @@ def one(op: str, inputs: str, **attributes: Any) -> list[Any]:
     return [node(op, f"x {inputs}".strip(), "y", **attributes)]
 
 
+def sliced(*given: int | tuple[int, ...]) -> Model:
+    """Begins, ends, axes and steps, as many as are given."""
+    constants = {name: ints(*np.atleast_1d(v)) for name, v in zip("beat", given, strict=False)}
+    return one("Slice", " ".join(constants)), constants
+
+
+def scaled(scales: tuple[float, ...], **attributes: Any) -> Model:
+    return one("Resize", "r k", **attributes), {"r": floats(), "k": floats(*scales)}
+
+
 def resized(shape: tuple[int, ...], scales: tuple[float, ...], **attributes: Any) -> Case:
-    return (
-        shape,
-        [node("Resize", "x r k", "y", **attributes)],
-        {"r": floats(), "k": floats(1, 1, *scales)},
-        13,
-    )
+    return shape, *scaled((1, 1, *scales), **attributes), 13
 
 
 def sized(shape: tuple[int, ...], sizes: tuple[int, ...], **attributes: Any) -> Case:
@@ -45,25 +51,10 @@ def sized(shape: tuple[int, ...], sizes: tuple[int, ...], **attributes: Any) -> 
 
 
 CASES: dict[str, Case] = {
-    "slice": (
-        (5, 6),
-        one("Slice", "b e a t"),
-        {"b": ints(1, 4), "e": ints(9, 0), "a": ints(1, -1), "t": ints(2, -1)},
-        13,
-    ),
-    "slice to the start": (
-        (5,),
-        one("Slice", "b e a t"),
-        {"b": ints(3), "e": ints(-99), "a": ints(1), "t": ints(-2)},
-        13,
-    ),
-    "slice from beyond": (
-        (5,),
-        one("Slice", "b e a t"),
-        {"b": ints(99), "e": ints(1), "a": ints(1), "t": ints(-1)},
-        13,
-    ),
-    "slice all axes": ((5, 6), one("Slice", "b e"), {"b": ints(0, -3, 1), "e": ints(1, -1, 6)}, 13),
+    "slice": ((5, 6), *sliced((1, 4), (9, 0), (1, -1), (2, -1)), 13),
+    "slice to the start": ((5,), *sliced(3, -99, 1, -2), 13),
+    "slice from beyond": ((5,), *sliced(99, 1, 1, -1), 13),
+    "slice all axes": ((5, 6), *sliced((0, -3, 1), (1, -1, 6)), 13),
     "slice, opset 9": ((5, 6), one("Slice", "", starts=[1, -4], ends=[4, 99], axes=[1, 2]), {}, 9),
     "slice, opset 9, no axes": ((5,), one("Slice", "", starts=[0, 1], ends=[9, 3]), {}, 9),
     "gather": ((5, 3), one("Gather", "i", axis=1), {"i": np.array([[0, -1], [2, 2]])}, 13),
@@ -77,12 +68,7 @@ CASES: dict[str, Case] = {
     "tile": ((2, 3), one("Tile", "k"), {"k": ints(1, 2, 3)}, 13),
     "upsample, opset 9": ((2, 3, 2), one("Upsample", "k", mode="nearest"), {"k": floats(1, 1, 2, 3)}, 9),
     "resize, opset 10": ((2, 3, 2), one("Resize", "k", mode="nearest"), {"k": floats(1, 1, 2, 3)}, 10),
-    "resize axes": (
-        (2, 3, 2),
-        [node("Resize", "x r k", "y", axes=[2, 3])],
-        {"r": floats(), "k": floats(2, 3)},
-        18,
-    ),
+    "resize axes": ((2, 3, 2), *scaled((2, 3), axes=[2, 3]), 18),
 }
 for how in ("asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners"):
     for nearest in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"):
@@ -171,27 +157,11 @@ def test_quantized_weights_keep_their_integers(tmp_path: Path, rng: np.random.Ge
 
 
 ERRORS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
-    "slice of the batch": (
-        one("Slice", "b e a"),
-        {"b": ints(1), "e": ints(2), "a": ints(0)},
-        "batch axis; use another",
-    ),
-    "slice of nothing": (
-        one("Slice", "b e a"),
-        {"b": ints(2), "e": ints(2), "a": ints(1)},
-        "leaves nothing of axis 1",
-    ),
-    "slice without ends": (one("Slice", "b"), {"b": ints(2)}, "'ends' is missing"),
-    "slice by 0": (
-        one("Slice", "b e a t"),
-        {"b": ints(0), "e": ints(2), "a": ints(1), "t": ints(0)},
-        "and no step 0",
-    ),
-    "slice of axis 9": (
-        one("Slice", "b e a"),
-        {"b": ints(2), "e": ints(3), "a": ints(9)},
-        "has axis 9 for 4 axes",
-    ),
+    "slice of the batch": (*sliced(1, 2, 0), "batch axis; use another"),
+    "slice of nothing": (*sliced(2, 2, 1), "leaves nothing of axis 1"),
+    "slice without ends": (*sliced(2), "'ends' is missing"),
+    "slice by 0": (*sliced(0, 2, 1, 0), "and no step 0"),
+    "slice of axis 9": (*sliced(2, 3, 9), "has axis 9 for 4 axes"),
     "gather beyond": (one("Gather", "i", axis=1), {"i": ints(7)}, r"takes 7\.\.7 of 4 elements; use -4\.\.3"),
     "gather at an activation": (
         [node("Cast", "x", "i", to=1), *one("Gather", "i")],
@@ -214,31 +184,14 @@ ERRORS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     ),
     "expand to another": (one("Expand", "k"), {"k": ints(3, 6, 6)}, "expands"),
     "tile": (one("Tile", "k"), {"k": ints(2, 1, 1, 1)}, "1 for the batch"),
-    "cubic": (
-        one("Resize", "r k", mode="cubic"),
-        {"r": floats(), "k": floats(1, 1, 2, 2)},
-        "use nearest or linear",
-    ),
+    "cubic": (*scaled((1, 1, 2, 2), mode="cubic"), "use nearest or linear"),
     "crop": (
-        one("Resize", "r k", coordinate_transformation_mode="tf_crop_and_resize"),
-        {"r": floats(), "k": floats(1, 1, 2, 2)},
+        *scaled((1, 1, 2, 2), coordinate_transformation_mode="tf_crop_and_resize"),
         "has coordinate_transformation_mode 'tf_crop_and_resize'; use",
     ),
-    "antialias": (
-        one("Resize", "r k", antialias=1),
-        {"r": floats(), "k": floats(1, 1, 2, 2)},
-        "has antialias = 1; use",
-    ),
-    "nearest mode": (
-        one("Resize", "r k", nearest_mode="x"),
-        {"r": floats(), "k": floats(1, 1, 2, 2)},
-        "nearest_mode 'x'",
-    ),
-    "scales of another rank": (
-        one("Resize", "r k"),
-        {"r": floats(), "k": floats(2, 2)},
-        "give 4 positive numbers",
-    ),
+    "antialias": (*scaled((1, 1, 2, 2), antialias=1), "has antialias = 1; use"),
+    "nearest mode": (*scaled((1, 1, 2, 2), nearest_mode="x"), "nearest_mode 'x'"),
+    "scales of another rank": (*scaled((2, 2)), "give 4 positive numbers"),
     "sizes of the batch": (
         one("Resize", "r r k"),
         {"r": floats(), "k": ints(2, 4, 6, 6)},
