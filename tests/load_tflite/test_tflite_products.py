@@ -47,22 +47,27 @@ def convolution(
     return w.save(path)
 
 
+def layer(
+    shape: tuple[int, int, int],
+    kernel: tuple[int, int],
+    made: int,
+    strides: tuple[int, int] = (1, 1),
+    **options: Any,
+) -> dict[str, Any]:
+    """Arguments of `convolution`."""
+    named = {"shape": shape, "kernel": kernel, "made": made}
+    return named | {"strideH": strides[0], "strideW": strides[1]} | options
+
+
 CONVOLUTIONS: list[dict[str, Any]] = [
-    {"shape": (7, 6, 3), "kernel": (3, 3), "made": 5},
-    {"shape": (7, 6, 3), "kernel": (3, 2), "made": 4, "padding": 1, "per_channel": False},
-    {
-        "shape": (8, 9, 2),
-        "kernel": (3, 3),
-        "made": 4,
-        "strideH": 2,
-        "strideW": 3,
-        "fusedActivationFunction": 1,
-    },
-    {"shape": (9, 9, 2), "kernel": (3, 3), "made": 3, "dilationHFactor": 2, "dilationWFactor": 3},
-    {"shape": (6, 6, 4), "kernel": (2, 2), "made": 6, "groups": 2, "fusedActivationFunction": 3},
-    {"shape": (5, 5, 8), "kernel": (1, 1), "made": 7, "fusedActivationFunction": 2},
-    {"shape": (5, 7, 1), "kernel": (5, 7), "made": 2, "padding": 1},
-    {"shape": (6, 5, 2), "kernel": (4, 4), "made": 3, "strideH": 2, "strideW": 2},
+    layer((7, 6, 3), (3, 3), 5),
+    layer((7, 6, 3), (3, 2), 4, padding=1, per_channel=False),
+    layer((8, 9, 2), (3, 3), 4, (2, 3), fusedActivationFunction=1),
+    layer((9, 9, 2), (3, 3), 3, dilationHFactor=2, dilationWFactor=3),
+    layer((6, 6, 4), (2, 2), 6, groups=2, fusedActivationFunction=3),
+    layer((5, 5, 8), (1, 1), 7, fusedActivationFunction=2),
+    layer((5, 7, 1), (5, 7), 2, padding=1),
+    layer((6, 5, 2), (4, 4), 3, (2, 2)),
 ]
 
 
@@ -74,26 +79,12 @@ def test_convolutions(rng: np.random.Generator, tmp_path: Path, case: dict[str, 
 
 
 DEPTHWISE: list[dict[str, Any]] = [
-    {"shape": (7, 6, 3), "kernel": (3, 3), "made": 3},
-    {"shape": (7, 6, 2), "kernel": (3, 2), "made": 6, "padding": 1},
-    {
-        "shape": (8, 9, 4),
-        "kernel": (3, 3),
-        "made": 4,
-        "strideH": 2,
-        "strideW": 2,
-        "fusedActivationFunction": 3,
-    },
-    {"shape": (9, 9, 2), "kernel": (3, 3), "made": 2, "dilationHFactor": 2, "dilationWFactor": 2},
-    {
-        "shape": (9, 9, 1),
-        "kernel": (3, 3),
-        "made": 8,
-        "strideH": 2,
-        "strideW": 2,
-        "fusedActivationFunction": 1,
-    },
-    {"shape": (1, 12, 5), "kernel": (1, 5), "made": 5, "padding": 1, "per_channel": False},
+    layer((7, 6, 3), (3, 3), 3),
+    layer((7, 6, 2), (3, 2), 6, padding=1),
+    layer((8, 9, 4), (3, 3), 4, (2, 2), fusedActivationFunction=3),
+    layer((9, 9, 2), (3, 3), 2, dilationHFactor=2, dilationWFactor=2),
+    layer((9, 9, 1), (3, 3), 8, (2, 2), fusedActivationFunction=1),
+    layer((1, 12, 5), (1, 5), 5, padding=1, per_channel=False),
 ]
 
 
