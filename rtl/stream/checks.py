@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from rtl.lower.names import KEYWORDS
+
 Order = tuple[int, ...] | None
 """A selection of elements by number, or None for all of them as they come."""
 
@@ -18,9 +20,10 @@ def integer(part: Any, field: str, value: Any) -> None:
 
 
 def counts(part: Any, *fields: str, least: int = 1) -> None:
-    """TypeError or ValueError unless the part's name is an identifier and `fields` are integers >= least."""
-    if not isinstance(part.name, str) or not part.name.isidentifier():
-        raise ValueError(f"name of a part must be an identifier, not {part.name!r}")
+    """TypeError or ValueError unless `fields` are integers >= least, and the name is one for an instance."""
+    name = part.name
+    if not isinstance(name, str) or not name.isascii() or not name.isidentifier() or name in KEYWORDS:
+        raise ValueError(f"name of a part must be an identifier and no keyword of Verilog, not {name!r}")
     for field in fields:
         value = getattr(part, field)
         integer(part, field, value)
