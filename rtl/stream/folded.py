@@ -1,0 +1,226 @@
+"""Folded convolution and dense layers: a few processing elements that share all products over time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fxsim.integers import Array, exact, multiply
+from fxsim.types import TensorType
+from rtl.lower.names import identifier
+from rtl.stream.accumulate import Accumulate
+from rtl.stream.folded_feeder import Feeder
+from rtl.stream.folded_mac import Mac, codes
+from rtl.stream.folded_nest import Nest
+from rtl.stream.part import Part
+from rtl.stream.pipe import Pipe
+
+ENCODINGS = ("codes", "shifts", "auto")
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """The parts of a folded layer in the order of their chain, and what goes out.
+
+    A frame is out[0] * out[1] positions in raster order, a position `beats` beats, a beat `po` results of
+    `bits` bits, two's complement where `signed`, output channels in order.
+
+    cycles   per frame, if nothing waits
+    pe       processing elements: pi * po, depthwise pi
+    """
+
+    feeder: Feeder
+    mac: Pipe
+    total: Accumulate
+    pi: int
+    po: int
+    bits: int
+    signed: bool
+    encoding: str
+
+    @property
+    def parts(self) -> tuple[Part, Part, Part]:
+        return self.feeder, self.mac, self.total
+
+    @property
+    def out(self) -> tuple[int, int]:
+        return self.feeder.nest.out
+
+    @property
+    def beats(self) -> int:
+        return self.feeder.nest.results
+
+    @property
+    def cycles(self) -> int:
+        return self.feeder.nest.cycles
+
+    @property
+    def pe(self) -> int:
+        return self.pi if self.feeder.nest.depthwise else self.pi * self.po
+
+
+def engine(
+    name: str,
+    top: str,
+    weights: Any,
+    *,
+    height: int,
+    width: int,
+    elements: int,
+    bits: int,
+    signed: bool,
+    pe: int,
+    lo: int | None = None,
+    hi: int | None = None,
+    words: int = 1,
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+    before: tuple[int, int] = (0, 0),
+    after: tuple[int, int] = (0, 0),
+    fill: int = 0,
+    result: tuple[int, int] | None = None,
+    encoding: str = "codes",
+    writable: bool = False,
+    code_bits: int | None = None,
+    capacity: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Engine:
+    """Convolution of a stream of pixels with weights in a memory, `pe` products per clock cycle.
+
+    y[oh, ow, o] = sum over kh, kw, c of x[oh * stride + kh * dilation - before, ..., c] * weights[kh, kw, c,
+    o],
+    taps in the padding being `fill`; all raw integers, nothing is lost. Dense: the kernel is the image.
+
+    name, top    of the layer, which its parts' names begin with, and of the network's module
+    weights      integers (kh, kw, words * elements, out), or depthwise (kh, kw, words * elements)
+    height, width, words, elements, bits, signed   of the input: pixels of `words` beats of `elements` codes
+    lo, hi       of every element; default: all codes
+    pe           pi * po, where po divides the outputs and pi the elements; po is as large as can be
+    result       proven interval of the results; default: from lo, hi and the weights
+    writable     the weights can be written, so they have all codes of `code_bits` (default: what they need)
+    capacity     words of the input buffer; default: see `Feeder`
+    options      of `rtl.core.Core`, which computes a tick
+
+    Raises ValueError where a number is out of range or `pe` is no such product, TypeError for weights that
+    are no integers.
+    """
+    w = _weights(name, weights, words * elements)
+    depthwise = w.ndim == 3
+    pi, po = _split(name, pe, elements, None if depthwise else w.shape[3])
+    nest = Nest(
+        height, width, words, elements // pi, w.shape[:2], stride, dilation, before, after,
+        1 if depthwise else w.shape[3] // po, depthwise,
+    )  # fmt: skip
+    span = _span(name, bits, signed, lo, hi, fill, nest)
+    if writable:
+        least, most = int(w.min()), int(w.max())
+        need = 1 + max(most.bit_length(), (-1 - least).bit_length() if least < 0 else 0)
+        code_bits = need if code_bits is None else code_bits
+        if code_bits < need:
+            raise ValueError(f"code_bits of {name} must be at least {need}, not {code_bits!r}")
+    elif code_bits is not None:
+        raise ValueError(f"code_bits of {name} must be None unless its weights are writable")
+    low, high = result or _result(w, span, code_bits)
+    y_signed = low < 0
+    y_bits = max(high.bit_length(), (-1 - low).bit_length() if y_signed else 0, 1 - y_signed) + y_signed
+    x = TensorType((pi,), 0, np.full(pi, span[0]), np.full(pi, span[1]))
+    mac = _mac(
+        f"{name}_mac", top, x, _ordered(w, nest, pi, po), y_bits, y_signed, encoding, code_bits, options
+    )
+    feeder = Feeder(
+        f"{name}_feed",
+        nest,
+        elements,
+        bits,
+        x.max_width,
+        signed,
+        mac.rom,
+        mac.w_bits,
+        fill,
+        capacity,
+        writable,
+    )
+    pipe = Pipe(f"{name}_mac", mac.core, f"{pi if depthwise else pi * po} products of a tick")
+    port = mac.core.out_layout.ports[0]
+    total = Accumulate(f"{name}_sum", "sum", po, port.width, y_bits, port.signed, nest.count)
+    return Engine(feeder, pipe, total, pi, po, y_bits, y_signed, "codes")
+
+
+def _mac(
+    name: str, top: str, x: TensorType, weights: Array, bits: int, signed: bool, encoding: str,
+    code_bits: int | None, options: Mapping[str, Any] | None,
+) -> Mac:  # fmt: skip
+    if encoding not in ENCODINGS:
+        raise ValueError(f"encoding must be {' or '.join(ENCODINGS)}, not {encoding!r}")
+    return codes(identifier(f"{top}_{name}"), x, weights, bits, signed, code_bits, **(options or {}))
+
+
+def _weights(name: str, weights: Any, channels: int) -> Array:
+    w = np.asarray(weights)
+    if w.dtype.kind not in "iuO":
+        raise TypeError(f"weights of {name} must be integers, not {w.dtype}")
+    if w.ndim not in (3, 4) or w.shape[2] != channels or not w.size:
+        raise ValueError(
+            f"weights of {name} must have shape (kh, kw, {channels}, out) or (kh, kw, {channels}), "
+            f"not {w.shape}"
+        )
+    return exact(w)
+
+
+def _split(name: str, pe: int, elements: int, out: int | None) -> tuple[int, int]:
+    """(pi, po) of `pe` processing elements; depthwise (out None): both are pe."""
+    if isinstance(pe, bool) or not isinstance(pe, (int, np.integer)) or pe < 1:
+        raise ValueError(f"pe of {name} must be an integer of at least 1, not {pe!r}")
+    pe = int(pe)
+    if out is None:
+        if elements % pe:
+            raise ValueError(f"pe of {name} must divide its {elements} elements of a beat, not {pe}")
+        return pe, pe
+    found = [d for d in range(1, out + 1) if out % d == 0 and pe % d == 0 and elements % (pe // d) == 0]
+    if found:
+        return pe // found[-1], found[-1]
+    able = sorted({a * b for a in _divisors(out) for b in _divisors(elements)})
+    near = [v for v in able if v < pe][-1:] + [v for v in able if v > pe][:1]
+    raise ValueError(
+        f"pe of {name} must be a product of a divisor of {out} and a divisor of {elements}, for example "
+        f"{' or '.join(map(str, near))}, not {pe}"
+    )
+
+
+def _divisors(n: int) -> list[int]:
+    return [d for d in range(1, n + 1) if n % d == 0]
+
+
+def _span(
+    name: str, bits: int, signed: bool, lo: int | None, hi: int | None, fill: int, nest: Nest
+) -> tuple[int, int]:
+    """The interval of what a tick reads, the padding included."""
+    least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    lo, hi = least if lo is None else lo, most if hi is None else hi
+    if not least <= lo <= hi <= most:
+        raise ValueError(f"lo and hi of {name} must lie in {least}..{most}, not {lo!r} and {hi!r}")
+    if nest.padded:
+        lo, hi = min(lo, fill), max(hi, fill)
+    return lo, hi
+
+
+def _result(w: Array, span: tuple[int, int], code_bits: int | None) -> tuple[int, int]:
+    """The interval of all results."""
+    w = w.reshape(-1, w.shape[-1] if w.ndim == 4 else w.shape[2])
+    if code_bits is not None:
+        corners = [v * c for v in span for c in (-(1 << code_bits - 1), (1 << code_bits - 1) - 1)]
+        return min(corners) * len(w), max(corners) * len(w)
+    a, b = (multiply(w, exact(v)) for v in span)
+    return int(np.minimum(a, b).sum(axis=0).min()), int(np.maximum(a, b).sum(axis=0).max())
+
+
+def _ordered(w: Array, nest: Nest, pi: int, po: int) -> Array:
+    """The weights in the order of a position's ticks: (ticks, pi, po), depthwise (ticks, pi)."""
+    kh, kw = nest.kernel
+    if nest.depthwise:
+        return w.reshape(kh, kw, -1, pi).transpose(2, 0, 1, 3).reshape(-1, pi)
+    a = w.reshape(kh, kw, nest.words * nest.slices, pi, nest.groups, po)
+    return a.transpose(4, 0, 1, 2, 3, 5).reshape(-1, pi, po)
