@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from fxsim.files import make_folder, write_text
+from rtl.bench.frames import is_streamed
 from rtl.core import Core
 from rtl.iterate import IterateCore
 from rtl.layout import Layout
+from rtl.schedule.forms import Form
 from rtl.solving import problems
 from rtl.text import LINT_OFF
 from rtl.verify import vectors
@@ -33,6 +35,7 @@ def write_project(
                  parameters by name, and under "start" its start states
     TOP.layout.json   lanes of both payloads, latency, adders, depth, register bits, and the report per block
     stimulus.hex, expected.hex   one line per sample: the payload as one hexadecimal number, for $readmemh
+                                 of a streamed core one line per beat, so several lines a frame
     stimulus.csv, expected.csv   one column per lane with its name in the first line, raw integers
 
     Every file is written at once or not at all. Raises OSError that names the folder where it cannot be
@@ -67,6 +70,8 @@ def _vectors(core: Core | IterateCore, inputs_raw: Any) -> tuple[list[np.ndarray
 
 def describe(core: Core | IterateCore) -> dict[str, Any]:
     """What a program needs to drive the core, as JSON data."""
+    if is_streamed(core):
+        return _describe_streamed(core)
     return {
         "top": core.top,
         "latency": core.latency,
@@ -83,6 +88,28 @@ def describe(core: Core | IterateCore) -> dict[str, Any]:
     }
 
 
+def _describe_streamed(core: Any) -> dict[str, Any]:
+    forms = {
+        side: [
+            {"shape": list(f.shape), "axes": list(f.axes), "lanes": f.lanes, "beats": f.beats, "text": str(f)}
+            for f in getattr(core, f"{side}_forms")
+        ]
+        for side in ("input", "output")
+    }
+    return {
+        "top": core.top,
+        "latency": core.latency,
+        "interval": core.interval,
+        "beats_in": core.beats_in,
+        "beats_out": core.beats_out,
+        "input": core.in_layout.to_json(),
+        "output": core.out_layout.to_json(),
+        "input_forms": forms["input"],
+        "output_forms": forms["output"],
+        "parts": [{"name": p.name, "title": p.title, "memory": p.memory} for p in core.network.parts],
+    }
+
+
 def csv_text(layout: Layout, values: Sequence[np.ndarray]) -> str:
     """One line per sample, one column per lane, lane 0 of port 0 first."""
     out = io.StringIO()
@@ -95,15 +122,19 @@ def csv_text(layout: Layout, values: Sequence[np.ndarray]) -> str:
 
 
 def readme(core: Core | IterateCore, count: int, with_vectors: bool) -> str:
-    top, unit = core.top, isinstance(core, IterateCore)
+    """The page on ports; count: of samples, or of a streamed core beats, in the stimulus."""
+    top, unit, streamed = core.top, isinstance(core, IterateCore), is_streamed(core)
+    what = "beat" if streamed else "sample"
+    path = "" if streamed else " (combinational from o__ready)"
+    inside = "every part" if streamed else "the pipeline"
     restart = ", sets the state to its initial value" if getattr(core, "state", None) else ""
     ports = [
         ("clk", 1, "in", "clock, rising edge"),
-        ("rst", 1, "in", "synchronous reset, active high: empties the pipeline" + restart),
-        ("i__payload", core.in_layout.bits, "in", "one input sample"),
-        ("i__valid", 1, "in", "a sample is offered"),
-        ("i__ready", 1, "out", "it is taken at this edge (combinational from o__ready)"),
-        ("o__payload", core.out_layout.bits, "out", "one output sample"),
+        ("rst", 1, "in", f"synchronous reset, active high: empties {inside}{restart}"),
+        ("i__payload", core.in_layout.bits, "in", f"one input {what}"),
+        ("i__valid", 1, "in", f"a {what} is offered"),
+        ("i__ready", 1, "out", f"it is taken at this edge{path}"),
+        ("o__payload", core.out_layout.bits, "out", f"one output {what}"),
         ("o__valid", 1, "out", "a result is offered; it stays until it is taken"),
         ("o__ready", 1, "in", "it is taken at this edge"),
     ]
@@ -117,12 +148,15 @@ def readme(core: Core | IterateCore, count: int, with_vectors: bool) -> str:
             f"A problem of k sweeps is offered k * {core.slots * core.clocks} + 1 edges after it was taken; "
             f"{core.slots} slots work side by side."
         )
-    lines = [
-        f"# {top}",
-        "",
+    figures = _framing(core) if streamed else [
         f"{core.adders} adders, {core.registers} register bits, "
         + (f"one sweep per {core.clocks} clock(s)." if unit else "one sample per clock."),
         speed,
+    ]  # fmt: skip
+    lines = [
+        f"# {top}",
+        "",
+        *figures,
         "",
         "| port | bits | direction | meaning |",
         "|---|---|---|---|",
@@ -143,7 +177,15 @@ def readme(core: Core | IterateCore, count: int, with_vectors: bool) -> str:
             sign = "yes" if p.signed else "no"
             lines.append(f"| {p.name} | {dims} | {offset} | {p.width} | {sign} | raw * 2^{-p.frac} |")
         lines.append("")
-    if with_vectors:
+    if with_vectors and streamed:
+        lines += [
+            f"`stimulus` holds the {count} beats of {count // core.beats_in} frames, `expected` those of",
+            "their results: `.hex` one payload a line (`$readmemh`), `.csv` one raw integer per lane. Offer",
+            "the lines of the stimulus in order; the beats of the output must equal the lines of the",
+            "expected vectors.",
+            "",
+        ]
+    elif with_vectors:
         lines += [
             f"`stimulus` and `expected` hold {count} samples: `.hex` one payload a line (`$readmemh`),",
             "`.csv` one raw integer per lane. Offer line k of the stimulus; output k must equal line k",
@@ -155,3 +197,35 @@ def readme(core: Core | IterateCore, count: int, with_vectors: bool) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _framing(core: Any) -> list[str]:
+    """How a frame is cut into beats, and how long it takes."""
+    lines = [
+        f"One frame is {core.beats_in} beat(s) in and {core.beats_out} beat(s) out. Without stalls a frame",
+        f"may begin every {core.interval} clock cycle(s); the first beat of the first result is offered",
+        f"{core.latency} edges after the first beat of its frame was taken. Frames are counted in beats from",
+        "reset on: no other mark tells where one begins.",
+        "",
+        "| tensor | shape | beats | elements of a beat |",
+        "|---|---|---|---|",
+    ]
+    graph = core.graph
+    names = [n.name for n in graph.inputs], list(graph.output_names)
+    for forms, labels in zip((core.input_forms, core.output_forms), names, strict=True):
+        for form, label in zip(forms, labels, strict=True):
+            shape = "x".join(map(str, form.shape)) or "scalar"
+            lines.append(f"| {label} | {shape} | {form.beats} | {_elements(form)} |")
+    return lines
+
+
+def _elements(form: Form) -> str:
+    if not form.axes:
+        return "all"
+    order = ", ".join(f"axis {a}" for a in form.axes)
+    text = f"row-major over {order}, the last fastest; the other axes whole"
+    if form.lanes > 1:
+        text += f"; {form.lanes} neighbours along axis {form.axes[-1]}"
+    if form.ragged:
+        text += ", lanes beyond its end: any legal code in, 0 out"
+    return text

@@ -33,8 +33,13 @@ def simulate(
     backpressure: Any = 0.0,
     seed: int = 0,
     max_cycles: int | None = None,
+    samples: int | None = None,
+    cycles_each: int = 1,
 ) -> SimulationResult:
-    """Stream `inputs` (arrays as `Layout.pack` takes them) through the core, as many outputs as inputs.
+    """Stream `inputs` (arrays as `Layout.pack` takes them) through the core.
+
+    samples      outputs to wait for, by default as many as inputs
+    cycles_each  clock cycles that the core needs for an input or an output, for the bound on cycles
 
     `idle` and `backpressure` are pause probabilities or patterns (`rtl.bench.patterns`), the same decisions
     as in the benches in Verilator. Raises RuntimeError where an offered output changes or is withdrawn
@@ -43,11 +48,12 @@ def simulate(
     from amaranth.sim import Simulator
 
     words = core.in_layout.integers(core.in_layout.pack(inputs))
-    count = len(words)
+    count = len(words) if samples is None else samples
     source, sink = patterns.pair(idle, backpressure, seed)
     if max_cycles is not None and max_cycles < 1:
         raise ValueError(f"max_cycles must be at least 1, not {max_cycles!r}")
-    limit = max_cycles or int((count + core.latency + 16) * 8 / (source.rate * sink.rate))
+    work = max(len(words), count) * cycles_each + core.latency + 16
+    limit = max_cycles or int(work * 8 / (source.rate * sink.rate))
     sent = 0
     first_in: int | None = None
     first_out: int | None = None
@@ -62,7 +68,7 @@ def simulate(
         pauses, stalls = iter(source), iter(sink)
         while len(received) < count and cycles < limit:
             pause = next(pauses)
-            if not offered and sent < count and not pause:
+            if not offered and sent < len(words) and not pause:
                 offered = True
                 ctx.set(core.i.payload, words[sent])
             ctx.set(core.i.valid, offered)

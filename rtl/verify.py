@@ -14,6 +14,9 @@ from fxsim.emulate.feed import batched
 from fxsim.graph import Graph
 from fxsim.iterate.unit import Unit
 from fxsim.machine import Machine
+from rtl.bench import frames
+from rtl.bench.frames import asked, in_frame, is_streamed, no_pauses, predicted_cycles
+from rtl.bench.patterns import pair
 from rtl.core import Core, build
 from rtl.design import with_elements
 from rtl.iterate import IterateCore
@@ -26,10 +29,13 @@ class Verification:
     """What a simulation found, true if nothing differs.
 
     vectors           samples compared, every element of every output, by exact equality; of a machine, sample
-                      k * time + t is time t of stream k
+                      k * time + t is time t of stream k; of a streamed core, frames
     mismatches        elements that differ; first_difference names the first (None if there is none)
     cycles            clock cycles of the whole stream, pauses included
-    latency           measured clock cycles of the first sample, equal to core.latency (None without samples)
+    latency           measured clock cycles of the first sample, equal to core.latency (None without samples);
+                      of a streamed core from its first beat to the first of the result, and with pauses
+                      perhaps more than core.latency
+    predicted_cycles  what the cycle model of a streamed core says of `cycles`; None where it was not asked
     seconds           wall time of building and running the simulation
     """
 
@@ -41,6 +47,7 @@ class Verification:
     simulator: str
     first_difference: Any = None
     waves: str | None = None
+    predicted_cycles: int | None = None
     core: Core | IterateCore | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
@@ -52,6 +59,7 @@ class Verification:
             "simulator": self.simulator, "vectors": self.vectors, "mismatches": self.mismatches,
             "cycles": self.cycles, "latency": self.latency, "seconds": self.seconds,
             "first_difference": None if first is None else str(first), "waves": self.waves,
+            "predicted_cycles": self.predicted_cycles,
         }  # fmt: skip
 
 
@@ -65,6 +73,7 @@ def verify(
     seed: int = 0,
     waves: Any = None,
     max_cycles: int | None = None,
+    check_cycles: bool | None = None,
     **options: Any,
 ) -> Verification:
     """Simulate the core of `graph` on samples x (one array per input); compare with the emulator.
@@ -76,14 +85,16 @@ def verify(
                         millions of samples), or "amaranth" (Amaranth's own, slow, no compiler)
     idle, backpressure  probability, each cycle, that the source offers nothing and that the sink is not ready
     waves               file to write a waveform to, .vcd or .fst (cocotb only)
+    check_cycles        compare the clock cycles with those of a streamed core's cycle model; by default where
+                        nothing pauses and the run is short
     options             of `rtl.build`, where a graph is given
 
     Of a unit of `fxsim.iterate`, or its core, x is one mapping of its parameters, `start` among the options
     its start states, and states, steps and status are compared; see `rtl.solving.verify`.
 
-    A difference is a result. Raises RuntimeError where the latency is not core.latency or the handshake is
-    broken, TimeoutError at the bound on cycles, ValueError for an unknown simulator or waves without
-    cocotb.
+    A difference is a result. Raises RuntimeError where the latency is not core.latency, the handshake is
+    broken or the clock cycles are not the cycle model's, TimeoutError at the bound on cycles, ValueError for
+    an unknown simulator, waves without cocotb, or check_cycles without a cycle model.
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
@@ -96,43 +107,61 @@ def verify(
             graph, *x, raw=raw, simulator=simulator, idle=idle, backpressure=backpressure, seed=seed,
             waves=waves, max_cycles=max_cycles, **options,
         )  # fmt: skip
-    if isinstance(graph, Core):
+    if isinstance(graph, Core) or is_streamed(graph):
         if options:
             raise TypeError(f"build options {sorted(options)} need a graph, not a core")
         core = graph
     else:
         core = build(graph, **options)
+    streamed = is_streamed(core)
+    if check_cycles and not streamed:
+        raise ValueError("check_cycles must be None for a core that is not streamed: it has no cycle model")
     runs = _streams(core, *x, raw=raw) if core.machine else [vectors(core, *x, raw=raw)]
+    beats = core.beats_out if streamed else 1
     if waves is not None and len(runs) != 1:
         raise ValueError(f"waves must be None for {len(runs)} streams, not {waves!r}")
     count = mismatches = cycles = 0
-    latency = first = None
+    latency = first = predicted = None
     start = time.perf_counter()
     run = _SIMULATORS[simulator](core, waves)
     for k, (inputs, expected) in enumerate(runs):
         found = run(
             inputs, expected, idle=idle, backpressure=backpressure, seed=seed + k, max_cycles=max_cycles
         )
-        if len(expected[0]):
+        sides = pair(idle, backpressure, seed + k)
+        samples = len(expected[0]) // beats
+        if samples:
             latency = found["latency"]
-            if latency != core.latency:
+            if latency != core.latency and (not streamed or no_pauses(sides)):
                 raise RuntimeError(
                     f"latency must be {core.latency} clock cycles, but the first sample took {latency}"
                 )
+            if streamed and asked(core, samples, sides, check_cycles):
+                predicted = predicted_cycles(core, samples, sides)
+                if found["cycles"] != predicted:
+                    raise RuntimeError(
+                        f"the cycle model says {predicted} clock cycles of {samples} frames, "
+                        f"but they took {found['cycles']}"
+                    )
         if first is None and found["mismatches"]:
-            difference = found["first_difference"]
-            first = dataclasses.replace(difference, sample=count + difference.sample)
-        count += len(expected[0])
+            first = found["first_difference"]
+            if streamed:
+                first = in_frame(core, first)
+            first = dataclasses.replace(first, sample=count + first.sample)
+        count += samples
         mismatches, cycles = mismatches + found["mismatches"], cycles + found["cycles"]
     return Verification(
         vectors=count, mismatches=mismatches, cycles=cycles, latency=latency,
         seconds=time.perf_counter() - start, simulator=simulator, first_difference=first,
-        waves=None if waves is None else str(waves), core=core,
+        waves=None if waves is None else str(waves), predicted_cycles=predicted, core=core,
     )  # fmt: skip
 
 
 def vectors(core: Core, *x: Any, raw: bool = False) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """(stimulus, expected) raw integers, one array (n, *shape) per port; of a machine, for one stream."""
+    """(stimulus, expected) raw integers, one array (n, *shape) per port; of a machine, for one stream.
+
+    Of a streamed core the arrays are beats: (frames * beats, *shape of a beat).
+    """
     if core.machine:
         return _streams(core, *(np.asarray(a)[None] for a in x), raw=raw)[0]
     graph = core.graph
@@ -141,6 +170,8 @@ def vectors(core: Core, *x: Any, raw: bool = False) -> tuple[list[np.ndarray], l
         arrays = [e.encode(a, n.name) for e, a, n in zip(graph.encoders, arrays, graph.inputs, strict=True)]
     result = graph.run_raw(*arrays)
     outputs = result if isinstance(result, tuple) else (result,)
+    if is_streamed(core):
+        return frames.stimulus(core, arrays), frames.expected(core, outputs)
     return with_elements(arrays, graph.inputs), with_elements(outputs, graph.outputs)
 
 
@@ -179,7 +210,7 @@ def _cocotb(core: Core, waves: Any) -> Run:
     design = core.verilog(), core.top, core.in_layout, core.out_layout
 
     def run(inputs: Any, expected: Any, **pauses: Any) -> dict[str, Any]:
-        r = cocotb_bench.run(*design, inputs, expected, waves=waves, **pauses)
+        r = cocotb_bench.run(*design, inputs, expected, waves=waves, **pauses, **_bench(core, expected))
         return {k: getattr(r, k) for k in ("mismatches", "cycles", "latency", "first_difference")}
 
     return run
@@ -189,15 +220,29 @@ def _native(core: Core, _: Any) -> Run:
     from rtl.bench import native
 
     built = native.build(core.verilog(), core.top, core.in_layout, core.out_layout)
-    return lambda inputs, expected, **pauses: _compared(core, built.run(inputs, **pauses), expected)
+
+    def run(inputs: Any, expected: Any, **pauses: Any) -> dict[str, Any]:
+        r = built.run(inputs, samples=len(expected[0]), **pauses, **_bench(core, expected))
+        return _compared(core, r, expected)
+
+    return run
 
 
 def _amaranth(core: Core, _: Any) -> Run:
     from rtl import pysim
 
-    return lambda inputs, expected, **pauses: _compared(
-        core, pysim.simulate(core, inputs, **pauses), expected
-    )
+    each = -(-core.interval // min(core.beats_in, core.beats_out)) if is_streamed(core) else 1
+
+    def run(inputs: Any, expected: Any, **pauses: Any) -> dict[str, Any]:
+        r = pysim.simulate(core, inputs, samples=len(expected[0]), cycles_each=each, **pauses)
+        return _compared(core, r, expected)
+
+    return run
+
+
+def _bench(core: Any, expected: Any) -> dict[str, int]:
+    """Options of the benches in Verilator that a streamed core needs."""
+    return frames.run_options(core, len(expected[0]) // core.beats_out) if is_streamed(core) else {}
 
 
 def _compared(core: Core, r: Any, expected: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from rtl.bench import model as _model
 from rtl.bench.patterns import Pattern, pair
-from rtl.bench.protocol import bounds
+from rtl.bench.protocol import bounds, filling
 from rtl.bench.scoreboard import Comparison, Difference, compare_words, in_order
 from rtl.layout import Layout
 
@@ -81,6 +81,8 @@ def run(
     latency: int | None = None,
     max_cycles: int | None = None,
     reset_check: bool = True,
+    fill: int | None = None,
+    patience: int = 0,
     ordered: bool = True,
     work_dir: str | os.PathLike[str] | None = None,
 ) -> BenchResult:
@@ -89,7 +91,8 @@ def run(
     idle, backpressure: a Pattern, or the probability of a pause in each cycle, drawn from `seed`; the same
     seed gives the same cycles as `rtl.bench.native`. waves: file to write, `.vcd` or `.fst`. latency: clock
     cycles that must be measured. max_cycles: bound on the clock cycles, by default generous and extended as
-    long as words keep flowing. ordered: False for a core whose outputs may come in any order.
+    long as words keep flowing. reset_check, fill, patience: as of `rtl.bench.native`. ordered: False for a
+    core whose outputs may come in any order.
     work_dir: folder for log, results.xml and data, by default a temporary one.
 
     A wrong code is a result. Raises TimeoutError at the bound; RuntimeError when the core breaks the
@@ -98,7 +101,7 @@ def run(
     """
     words, want = in_layout.pack(inputs), out_layout.pack(expected)
     sides = pair(idle, backpressure, seed)
-    limit, patience = bounds(len(words), len(want), sides, max_cycles)
+    limit, patience = bounds(len(words), len(want), sides, max_cycles, patience)
     wave_file = Path(waves).absolute() if waves is not None else None
     started = time.perf_counter()
     compiled = _model.build(verilog, top, bench=True, waves=_wave_kind(wave_file))
@@ -113,6 +116,7 @@ def run(
             "limit": limit,
             "patience": patience,
             "reset_check": reset_check,
+            "fill": filling(len(words), fill),
             "ordered": ordered,
             "inputs": str(folder / "inputs.npy"),
             "expected": str(folder / "expected.npy"),

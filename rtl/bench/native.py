@@ -12,7 +12,7 @@ import numpy as np
 
 from rtl.bench import model as _model
 from rtl.bench.patterns import Cycle, Pattern, Random, never, pair
-from rtl.bench.protocol import FILL, HOLD, bounds, check_progress, drain_cycles, fault_text, latency
+from rtl.bench.protocol import HOLD, bounds, check_progress, drain_cycles, fault_text, filling, latency
 from rtl.layout import Layout
 
 _BUDGET = 1 << 18  # cycles run in one call into the library, so that Ctrl-C is heard
@@ -73,6 +73,8 @@ def simulate(
     max_cycles: int | None = None,
     samples: int | None = None,
     reset_check: bool = True,
+    fill: int | None = None,
+    patience: int = 0,
 ) -> NativeResult:
     """Stream `inputs` through module `top` of `verilog` and return every output; see `Core.run`."""
     core = build(verilog, top, in_layout, out_layout)
@@ -84,6 +86,8 @@ def simulate(
         max_cycles=max_cycles,
         samples=samples,
         reset_check=reset_check,
+        fill=fill,
+        patience=patience,
     )
 
 
@@ -114,6 +118,8 @@ class Core:
         max_cycles: int | None = None,
         samples: int | None = None,
         reset_check: bool = True,
+        fill: int | None = None,
+        patience: int = 0,
     ) -> NativeResult:
         """Reset the core, offer every sample of `inputs` (as `Layout.pack` takes them), collect the outputs.
 
@@ -121,7 +127,8 @@ class Core:
         samples: outputs expected, by default as many as inputs. max_cycles: bound on the clock cycles, by
         default generous and extended as long as words keep flowing; see `bounds`.
         reset_check: first fill the core, pause it and reset it in mid-stream, so that every result also shows
-        that reset forgets everything.
+        that reset forgets everything. fill: the clock cycles before, by default as many as a pipeline needs.
+        patience: clock cycles of standstill that are allowed beyond those of every core.
         Raises TimeoutError at the bound and RuntimeError when the core breaks the handshake (an offer
         withdrawn or changed, an output after reset or beyond `samples`), both with cycle and sample.
         """
@@ -133,6 +140,8 @@ class Core:
             max_cycles=max_cycles,
             samples=samples,
             reset_check=reset_check,
+            fill=fill,
+            patience=patience,
         )
         out, job = words
         return NativeResult(
@@ -149,22 +158,24 @@ class Core:
         max_cycles: int | None = None,
         samples: int | None = None,
         reset_check: bool = True,
+        fill: int | None = None,
+        patience: int = 0,
     ) -> tuple[np.ndarray, _Job]:
         """As `run` on packed words (n, in_layout.words); returns packed words and the counters of the run."""
         words = np.ascontiguousarray(words, np.uint32)
         count = len(words) if samples is None else samples
         sides = pair(idle, backpressure, seed)
-        limit, patience = bounds(len(words), count, sides, max_cycles)
+        limit, patience = bounds(len(words), count, sides, max_cycles, patience)
         library = self._library
         handle = library.fx_new()
         try:
             self._reset(handle)
             if reset_check and len(words):
-                flow = min(FILL, len(words) // 2)
+                flow = filling(len(words), fill)
                 stop = Cycle((False,) * flow + (True,) * HOLD + (False,))
-                fill, _ = self._job(words, len(words), (never(), stop))
-                library.fx_run(handle, ctypes.byref(fill), flow + HOLD)
-                _raise_fault(fill)
+                begun, _ = self._job(words, max(len(words), count), (never(), stop))
+                library.fx_run(handle, ctypes.byref(begun), flow + HOLD)
+                _raise_fault(begun)
                 self._reset(handle)
             job, out = self._job(words, count, sides)
             while job.received < job.n_out:

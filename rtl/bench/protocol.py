@@ -17,11 +17,16 @@ FAULTS = {
 }
 
 
-def bounds(n_in: int, n_out: int, sides: tuple[Pattern, Pattern], max_cycles: int | None) -> tuple[int, int]:
-    """(most cycles, most cycles without a handshake) of a run; more pauses, more patience."""
+def bounds(
+    n_in: int, n_out: int, sides: tuple[Pattern, Pattern], max_cycles: int | None, more: int = 0
+) -> tuple[int, int]:
+    """(most cycles, most cycles without a handshake) of a run; more pauses, more patience.
+
+    more   cycles of patience beside PATIENCE, at full rate: of a core that rests for long between its beats
+    """
     if max_cycles is not None and max_cycles < 1:
         raise ValueError(f"max_cycles must be at least 1, not {max_cycles!r}")
-    patience = int(PATIENCE / (sides[0].rate * sides[1].rate))
+    patience = int((PATIENCE + more) / (sides[0].rate * sides[1].rate))
     if max_cycles is None:
         return patience * (n_in + n_out + 1), patience
     return max_cycles, max(patience, max_cycles)
@@ -43,6 +48,11 @@ def check_progress(
 def drain_cycles(latency: int) -> int:
     """Clock cycles to watch for surplus outputs after the last expected one."""
     return min(4096, 2 * max(latency, 0) + 16)
+
+
+def filling(words: int, fill: int | None) -> int:
+    """Clock cycles that words flow before the reset in mid-stream."""
+    return min(FILL, words // 2) if fill is None else fill
 
 
 def fault_text(fault: int, cycle: int, sample: int) -> str:

@@ -13,17 +13,22 @@ from rtl.layout import Layout
 
 @dataclass(frozen=True)
 class Difference:
-    """One differing code: element `index` of `port` in `sample` is `got`, not `want` (raw integers)."""
+    """One differing code: element `index` of `port` in `sample` is `got`, not `want` (raw integers).
+
+    beat   of a streamed core, the beat of the frame that holds the element
+    """
 
     sample: int
     port: str
     index: tuple[int, ...]
     got: int
     want: int
+    beat: int | None = None
 
     def __str__(self) -> str:
         where = self.port + (str(list(self.index)) if self.index else "")
-        return f"sample {self.sample}, {where}: got {self.got}, want {self.want}"
+        beat = "" if self.beat is None else f" (beat {self.beat} of the frame)"
+        return f"sample {self.sample}, {where}{beat}: got {self.got}, want {self.want}"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -32,6 +37,7 @@ class Difference:
             "index": list(self.index),
             "got": self.got,
             "want": self.want,
+            **({} if self.beat is None else {"beat": self.beat}),
         }
 
 

@@ -18,7 +18,7 @@ from cocotb.clock import Clock
 from cocotb.types import LogicArray
 
 from rtl.bench import patterns
-from rtl.bench.protocol import FILL, HOLD, drain_cycles, latency
+from rtl.bench.protocol import HOLD, drain_cycles, latency
 from rtl.bench.scoreboard import compare_words, in_order
 from rtl.bench.streams import StreamMonitor, StreamSink, StreamSource
 from rtl.layout import Layout
@@ -50,7 +50,7 @@ async def _stream(dut: Any, job: dict[str, Any], result: dict[str, Any]) -> None
 
     await reset(dut)
     if job["reset_check"] and values:
-        await _interrupted(dut, values)
+        await _interrupted(dut, values, job["fill"])
         await reset(dut)
 
     source = StreamSource(dut, idle=patterns.from_json(job["idle"]))
@@ -87,7 +87,7 @@ async def reset(dut: Any) -> None:
         raise RuntimeError("o__valid must be 0 in the cycle after reset, not 1")
 
 
-async def _interrupted(dut: Any, values: list[LogicArray]) -> None:
+async def _interrupted(dut: Any, values: list[LogicArray], fill: int) -> None:
     """Let words flow, then hold them all inside the core, and stop there, watched on both sides."""
     faults: list[RuntimeError] = []
 
@@ -99,7 +99,7 @@ async def _interrupted(dut: Any, values: list[LogicArray]) -> None:
 
     tasks = [cocotb.start_soon(StreamSource(dut).send(values))]
     tasks += [cocotb.start_soon(watch(StreamMonitor(dut, prefix))) for prefix in ("i", "o")]
-    for ready, cycles in ((1, min(FILL, len(values) // 2)), (0, HOLD)):
+    for ready, cycles in ((1, fill), (0, HOLD)):
         dut.o__ready.value = ready
         for _ in range(cycles):
             await dut.clk.rising_edge
