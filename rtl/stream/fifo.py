@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rtl.emit import Writer
 from rtl.stream import control
 from rtl.stream.checks import counts
 from rtl.stream.part import Part, Stream
-from rtl.stream.turn import turn
 
 REGISTERS = 8
 """Most beats that are held in registers."""
@@ -78,32 +78,38 @@ class Fifo(Part):
             w.load(f"data_{k}", later, take)
 
     def _memory(self, w: Writer) -> None:
-        """The memory is read at every edge where the beat lies that is first after it; a beat that is written
-        there at the same edge is offered from the register `bypass`."""
+        """The memory is read at every edge where the beat lies that is first after it; a beat that is only
+        written there at this edge is offered from the register `bypass`."""
         data, offered, ready = w.pin("i__payload", self.bits), w.pin("i__valid", 1), w.pin("o__ready", 1)
-        width, place = self.depth.bit_length(), (self.depth - 1).bit_length()
-        count = w.flop("count", width)
-        read, bypass, fresh = w.flop("read", place), w.flop("bypass", self.bits), w.flop("fresh", 1)
-        some = w.drive("o__valid", w.any(count))
-        room = w.drive("i__ready", w.invert(w.equal(count, w.constant(self.depth, width))))
+        place = (self.depth - 1).bit_length()
+        some, full, fresh = (w.flop(name, 1) for name in ("some", "full", "fresh"))
+        read, write, bypass = w.flop("read", place), w.flop("write", place), w.flop("bypass", self.bits)
+        w.drive("o__valid", some)
+        room = w.drive("i__ready", w.invert(full))
         push = w.wire("push", w.bitwise("and", offered, room))
         pop = w.wire("pop", w.bitwise("and", some, ready))
-        changes = w.wire("changes", w.bitwise("xor", push, pop))
-        step = w.join(w.constant(1, 1), w.repeat(pop, width - 1))  # 1, or -1 where a beat leaves
-        w.load("count", w.add(count, step), changes, True)
-
-        write = turn(w, "write", self.depth)
-        write.move(w, push)
-        after = w.add(read, w.constant(1, place))
-        if self.depth != 1 << place:
-            last = w.equal(read, w.constant(self.depth - 1, place))
-            after = w.pick(last, w.constant(0, place), after)
-        first = w.wire("first", w.pick(pop, after, read))
+        first = w.wire("first", w.pick(pop, self._after(w, read), read))
+        after = w.wire("after", self._after(w, write))
         w.load("read", first, reset=True)
-        alone = w.equal(count, w.constant(1, width))
-        drains = w.wire("drains", w.bitwise("and", alone, ready))
-        w.load("fresh", w.bitwise("and", push, w.bitwise("or", drains, w.invert(some))), reset=True)
+        w.load("write", after, push, True)
+        stays = w.wire("stays", w.bitwise("and", full, w.invert(ready)))
+        empty = w.wire("empty", w.bitwise("and", w.equal(first, write), w.invert(stays)))
+        w.load("some", w.bitwise("or", push, w.invert(empty)), reset=True)
+        w.load("full", w.bitwise("or", stays, w.bitwise("and", push, w.equal(first, after))), reset=True)
+        # Where a beat is taken, equal places mean that nothing else is left. The comparison shows tools that
+        # the memory never reads what it writes, for which many would need logic around it.
+        skip = w.wire("skip", w.bitwise("and", push, w.equal(first, write)))
+        w.load("fresh", skip, reset=True)
         w.load("bypass", data)
         word = w.memory("store", self.bits, self.depth)
-        w.access("store", first, w.constant(1, 1), (write.value, data, push))
+        w.access("store", first, w.invert(skip), (write, data, push))
         w.drive("o__payload", w.pick(fresh, bypass, word))
+
+    def _after(self, w: Writer, place: Any) -> Any:
+        """The next place round the memory."""
+        width = w.width(place)
+        after = w.add(place, w.constant(1, width))
+        if self.depth == 1 << width:
+            return after
+        last = w.equal(place, w.constant(self.depth - 1, width))
+        return w.pick(last, w.constant(0, width), after)
