@@ -22,6 +22,11 @@ EXIT_OK, EXIT_MISMATCH, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 EXIT_CLOSED = 141
 """What a shell reports of a program that SIGPIPE ended: nobody reads the output any more."""
 
+TOLD = (
+    ValueError, TypeError, LookupError, ArithmeticError, OSError, ImportError, RuntimeError, MemoryError
+)  # fmt: skip
+"""Errors that are one line for the user; any other is a fault of ours and shows its traceback."""
+
 
 class Terminated(BaseException):
     """SIGTERM or SIGHUP, as an exception, so that they clean up as Ctrl-C does."""
@@ -56,34 +61,43 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
-    arguments = parser().parse_args(argv)
     if sys.stdout is None:  # started with standard output closed (`>&-`)
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for as long as the process lives)
-    console = Console(json=arguments.json)
+    console, debug = Console(), False
     try:
         with _signals(console):
+            arguments = parser().parse_args(argv)
+            console.json, debug = arguments.json, arguments.debug
             equal: bool = arguments.execute(arguments, console)
             console.check_stopped()
             console.close()
             return EXIT_OK if equal else EXIT_MISMATCH
-    except KeyboardInterrupt:
-        _forget_hardware()
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except Terminated as e:
-        _forget_hardware()
-        print("terminated", file=sys.stderr)
-        return 128 + e.number
-    except BrokenPipeError:
-        _discard_output()
-        return EXIT_CLOSED
-    except (
-        ValueError, TypeError, LookupError, ArithmeticError, OSError, ImportError, RuntimeError, MemoryError
-    ) as e:  # fmt: skip
-        if arguments.debug:
+    except BaseException as e:
+        # What is raised while a compiled module is imported may come out as another error.
+        stopped = console.stopped or e
+        if isinstance(stopped, (KeyboardInterrupt, Terminated)):
+            return _stopped(stopped)
+        if isinstance(e, BrokenPipeError):
+            _discard_output()
+            return EXIT_CLOSED
+        if debug or not isinstance(e, TOLD):
             raise
         _forget_hardware()
-        return _failed(_message(e), arguments.json)
+        return _failed(_message(e), console.json)
+
+
+def _stopped(by: KeyboardInterrupt | Terminated) -> int:
+    """One line on standard error, and the exit status of a signal."""
+    _forget_hardware()
+    told, status = "interrupted", EXIT_INTERRUPTED
+    if isinstance(by, Terminated):
+        told, status = "terminated", 128 + by.number
+    print(told, file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # the reader of the output was stopped as well
+        _discard_output()
+    return status
 
 
 def _failed(message: str, as_json: bool) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fxsim.cli import Terminated, _signals, main
+from fxsim.cli import Terminated, _signals, info, main
 from fxsim.cli.console import Console
 from fxsim.cli.output import draft_file, locked
 
@@ -118,6 +118,26 @@ def test_nobody_reads_the_output(tiny: Path) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_interrupted_where_nobody_reads_the_output(tiny: Path) -> None:
+    """As Ctrl-C in a pipe, which stops the reader, too."""
+    read, write = os.pipe()
+    os.close(read)
+    work = (
+        "import sys; from fxsim.cli import info, main\n"
+        "def execute(arguments, console): console.line('half'); raise KeyboardInterrupt\n"
+        "info.execute = execute; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", work, "info", str(tiny)],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": ""},
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
 def test_output_that_cannot_be_written(tiny: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
@@ -191,5 +211,31 @@ def test_a_swallowed_signal_is_raised_again(number: int, error: type[BaseExcepti
     try:
         with pytest.raises(error), _signals(console), console.stage("work"), contextlib.suppress(error):
             signal.raise_signal(number)
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("initialization failed"), SystemError("no result"), OSError(32, "pipe")]
+)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_out_as_another_error(
+    number: signal.Signals, error: Exception, tiny: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """As where a compiled module is being imported: what is told is the signal."""
+
+    def execute(*_: object) -> bool:
+        with contextlib.suppress(KeyboardInterrupt, Terminated):
+            signal.raise_signal(number)
+        raise error
+
+    monkeypatch.setattr(info, "execute", execute)
+    before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    try:
+        for more in ([], ["--json"], ["--debug"]):
+            assert main(["info", str(tiny), *more]) == 128 + number
+            told = "interrupted" if number == signal.SIGINT else "terminated"
+            assert capsys.readouterr() == ("", f"{told}\n")
     finally:
         signal.signal(number, before)
