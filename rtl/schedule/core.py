@@ -1,0 +1,101 @@
+"""A graph as a network of streams: an Amaranth component with the ports of `rtl.core.Core`, frames in beats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from amaranth import Module
+from amaranth.lib import wiring
+
+from fxsim.graph import Graph, Node
+from rtl.design import layout_of
+from rtl.layout import Layout, Port
+from rtl.lower.names import identifier
+from rtl.schedule.assemble import Assembly
+from rtl.schedule.forms import Form
+from rtl.schedule.options import Options
+from rtl.schedule.plan import Plan
+from rtl.stream.handshake import ports
+from rtl.stream.model import Model
+from rtl.stream.network import Network
+from rtl.stream.pipe import Pipe
+from rtl.timing import Family, family_of
+
+
+class StreamCore(wiring.Component):
+    """Streams i and o around a network of parts; a frame, one sample of the graph, is beats_in beats of i.
+
+    schedule      the options that it was built with
+    plan          where every value of the graph is computed, and in which form it travels
+    network       parts and links
+    input_forms, output_forms   how the graph's tensors are cut into beats; all inputs travel side by side
+    model         the cycle model: exact timing, without data
+    """
+
+    _MustUse__silence = True
+    machine = None
+    max_depth_per_stage: float | None
+    clock_mhz: float | None
+
+    def __init__(
+        self, graph: Graph, options: Options, max_depth_per_stage: float | None = 4, name: str | None = None,
+        *, adder_depth: int | str | None = "min", effort: float | str = "fast", objective: str = "adders",
+        family: str | Family = "generic", clock_mhz: float | None = None, balance: bool = True,
+    ) -> None:  # fmt: skip
+        if not isinstance(graph, Graph):
+            raise TypeError(f"graph must be a fxsim.Graph to be streamed or folded, not {graph!r}")
+        self.graph, self.schedule = graph, options
+        self.top = identifier(name or graph.name, "m")
+        self.family = family_of(family)
+        self.max_depth_per_stage, self.clock_mhz = max_depth_per_stage, clock_mhz
+        self.plan = Plan(graph, options)
+        build = {
+            "max_depth_per_stage": max_depth_per_stage, "adder_depth": adder_depth, "effort": effort,
+            "objective": objective, "family": family, "clock_mhz": clock_mhz, "balance": balance,
+        }  # fmt: skip
+        self.input_forms = tuple(self.plan.form(n) for n in graph.inputs)
+        beats = {f.beats for f in self.input_forms}
+        if len(beats) != 1:
+            raise ValueError(
+                f"inputs must have equally many beats to travel side by side, not "
+                f"{[f'{n.name}: {f.beats}' for n, f in zip(graph.inputs, self.input_forms, strict=True)]}; "
+                f"say along which axes they stream"
+            )
+        self.beats_in = beats.pop()
+        assembly = Assembly(self.plan, self.top, build, {})
+        if assembly.waits:
+            assembly = self._sized(assembly, build)
+        self.network: Network = assembly.network
+        self.block_of = assembly.block_of
+        self.output_forms: tuple[Form, ...] = assembly.output_forms
+        self.beats_out = self.output_forms[0].beats
+        self.in_layout = _layout("inputs", graph.inputs, [n.name for n in graph.inputs], assembly.entry_types)
+        self.out_layout = _layout("outputs", graph.outputs, list(graph.output_names), assembly.output_types)
+        super().__init__(ports(self.in_layout.bits, self.out_layout.bits))
+
+    def _sized(self, assembly: Assembly, build: Mapping[str, Any]) -> Assembly:
+        from rtl.stream.sizes import fifo_depths
+
+        depths = fifo_depths(assembly.network, self.beats_in, assembly.output_forms[0].beats, assembly.waits)
+        return Assembly(self.plan, self.top, build, depths, cores=assembly.cores)
+
+    @cached_property
+    def model(self) -> Model:
+        return Model(self.network, self.beats_in, self.beats_out)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        self.network.elaborate(m, self.i, self.o)
+        return m
+
+
+def _layout(what: str, nodes: Any, names: list[str], types: Any) -> Layout:
+    """One port per tensor, of the shape of a beat."""
+
+    class _Beat:
+        def __init__(self, t: Any) -> None:
+            self.type = t
+
+    return layout_of(what, [_Beat(t) for t in types], names)

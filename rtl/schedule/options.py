@@ -1,0 +1,119 @@
+"""What a user asks of a schedule: pixels per clock, axes, and processing elements per block."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from fxsim.graph import Graph, Input
+from rtl.schedule.forms import Form
+
+SPELLINGS = "streamed, streamed(PIXELS), streamed(row), folded(PEs)"
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One schedule: "streamed" with `pixels` per clock (None: a row), or "folded" with `pe` processing elements."""
+
+    kind: str
+    pixels: int | None = 1
+    pe: int | None = None
+
+    @classmethod
+    def parse(cls, text: Any) -> Mode:
+        """From a spelling; ValueError for any other."""
+        if isinstance(text, Mode):
+            return text
+        match = (
+            re.fullmatch(r"\s*(streamed|folded)\s*(?:\(\s*(\d+|row)\s*\))?\s*", text)
+            if isinstance(text, str)
+            else None
+        )
+        if match is None:
+            raise ValueError(f"schedule must be unrolled or one of {SPELLINGS}, not {text!r}")
+        kind, argument = match.groups()
+        if kind == "folded":
+            if argument is None or argument == "row" or int(argument) < 1:
+                raise ValueError(
+                    f"schedule folded must name its processing elements, as in folded(4), not {text!r}"
+                )
+            return cls("folded", 1, int(argument))
+        if argument == "row":
+            return cls("streamed", None)
+        pixels = int(argument) if argument else 1
+        if pixels < 1:
+            raise ValueError(f"pixels per clock must be at least 1, not {pixels}")
+        return cls("streamed", pixels)
+
+    def __str__(self) -> str:
+        if self.kind == "folded":
+            return f"folded({self.pe})"
+        return (
+            "streamed" if self.pixels == 1 else f"streamed({'row' if self.pixels is None else self.pixels})"
+        )
+
+
+@dataclass(frozen=True)
+class Options:
+    """mode: of the whole; blocks: a mode of its own per block name; axes: streamed axes per input name.
+
+    A block that is folded while the rest streams shares its processing elements over the clocks between pixels.
+    """
+
+    mode: Mode
+    blocks: Mapping[str, Mode] = field(default_factory=lambda: MappingProxyType({}))
+    axes: Mapping[str, tuple[int, ...]] | None = None
+    encoding: str = "auto"
+    writable: bool = False
+
+    @classmethod
+    def of(
+        cls, graph: Graph, schedule: Any, axes: Any = None, encoding: str = "auto", writable: bool = False
+    ) -> Options:
+        """From what a user writes: a spelling, or {block name: spelling, "*": of all others}."""
+        blocks: dict[str, Mode] = {}
+        if isinstance(schedule, Mapping):
+            names = {b.name for b in graph.blocks}
+            unknown = sorted(set(schedule) - names - {"*"})
+            if unknown:
+                raise ValueError(
+                    f"schedule must name blocks of the graph, {sorted(names)} or *, not {unknown}"
+                )
+            blocks = {k: Mode.parse(v) for k, v in schedule.items() if k != "*"}
+            mode = Mode.parse(schedule.get("*", "streamed"))
+        else:
+            mode = Mode.parse(schedule)
+        return cls(mode, MappingProxyType(blocks), _axes(graph, axes), encoding, writable)
+
+    def folding(self, block: str, position: int) -> int | None:
+        """Processing elements of a block's products; None: as many as they are."""
+        return self.blocks.get(block, self.mode).pe
+
+    def input_form(self, node: Input, axes: Sequence[int]) -> Form:
+        if not axes:
+            return Form(node.type.shape)
+        row = node.type.shape[axes[-1]]
+        pixels = row if self.mode.pixels is None else self.mode.pixels
+        if pixels > row:
+            raise ValueError(
+                f"pixels per clock must be at most the {row} of a row of input {node.name!r}, not {pixels}"
+            )
+        return Form(node.type.shape, tuple(axes), pixels)
+
+
+def _axes(graph: Graph, axes: Any) -> Mapping[str, tuple[int, ...]] | None:
+    if axes is None:
+        return None
+    if not isinstance(axes, Mapping):
+        if len(graph.inputs) != 1:
+            raise ValueError(
+                f"axes must be a mapping from input names for {len(graph.inputs)} inputs, not {axes!r}"
+            )
+        axes = {graph.inputs[0].name: axes}
+    unknown = sorted(set(axes) - {n.name for n in graph.inputs})
+    if unknown:
+        raise ValueError(f"axes must name inputs of the graph, not {unknown}")
+    return MappingProxyType({k: tuple(int(a) for a in v) for k, v in axes.items()})
