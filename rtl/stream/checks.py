@@ -29,6 +29,7 @@ def counts(part: Any, *fields: str, least: int = 1) -> None:
         integer(part, field, value)
         if value < least:
             raise ValueError(f"{field} of {part.name} must be at least {least}, not {value!r}")
+        object.__setattr__(part, field, int(value))  # wide constants are made by shifts of Python's integers
 
 
 def tupled(part: Any, field: str) -> tuple[int, ...]:
