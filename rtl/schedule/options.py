@@ -27,6 +27,8 @@ class Mode:
         """From a spelling; ValueError for any other."""
         if isinstance(text, Mode):
             return text
+        if isinstance(text, str) and text.strip() == "unrolled":
+            return cls("unrolled")
         match = (
             re.fullmatch(r"\s*(streamed|folded)\s*(?:\(\s*(\d+|row)\s*\))?\s*", text)
             if isinstance(text, str)
@@ -49,6 +51,8 @@ class Mode:
         return cls("streamed", pixels)
 
     def __str__(self) -> str:
+        if self.kind == "unrolled":
+            return "unrolled"
         if self.kind == "folded":
             return f"folded({self.pe})"
         return (
@@ -88,9 +92,8 @@ class Options:
             mode = Mode.parse(schedule)
         return cls(mode, MappingProxyType(blocks), _axes(graph, axes), encoding, writable)
 
-    def folding(self, block: str, position: int) -> int | None:
-        """Processing elements of a block's products; None: as many as they are."""
-        return self.blocks.get(block, self.mode).pe
+    def mode_of(self, block: str) -> Mode:
+        return self.blocks.get(block, self.mode)
 
     def input_form(self, node: Input, axes: Sequence[int]) -> Form:
         if not axes:

@@ -91,13 +91,16 @@ class Plan:
             self.level[node] = self._level(node)
 
     def _placed(self, v: Value) -> Placement:
-        pe = self.options.folding(self.name(v), self.index[v])
-        if pe is not None:
-            found = foldable(self, v, pe)
+        block = self.name(v)
+        mode = self.options.mode_of(block)
+        if mode.kind != "unrolled":
+            found = foldable(self, v, mode.pe)
             if isinstance(found, Placement):
                 return found
-            if found:
-                self.reasons[self.name(v)] = found
+            if found and mode.pe is not None:
+                if block in self.options.blocks:
+                    raise ValueError(f"schedule of block {block!r} must not be {mode}: {found}")
+                self.reasons[block] = f"not folded: {found}"
         forms = [None if a in self.static else self.form(a) for a in v.args]
         placed: Placement = stream_rules.lookup(type(v.op))(self.options, v, *forms)
         return placed

@@ -109,7 +109,7 @@ def engine(
     """
     w = _weights(name, weights, words * elements)
     depthwise = w.ndim == 3
-    pi, po = _split(name, pe, elements, None if depthwise else w.shape[3])
+    pi, po = split(name, pe, elements, None if depthwise else w.shape[3])
     nest = Nest(
         height, width, words, elements // pi, w.shape[:2], stride, dilation, before, after,
         1 if depthwise else w.shape[3] // po, depthwise,
@@ -170,7 +170,16 @@ def _weights(name: str, weights: Any, channels: int) -> Array:
     return exact(w)
 
 
-def _split(name: str, pe: int, elements: int, out: int | None) -> tuple[int, int]:
+def feasible(elements: int, out: int | None) -> list[int]:
+    """The numbers of processing elements that divide a layer, ascending; depthwise where out is None."""
+    return (
+        _divisors(elements)
+        if out is None
+        else sorted({a * b for a in _divisors(out) for b in _divisors(elements)})
+    )
+
+
+def split(name: str, pe: int, elements: int, out: int | None) -> tuple[int, int]:
     """(pi, po) of `pe` processing elements; depthwise (out None): both are pe."""
     if isinstance(pe, bool) or not isinstance(pe, (int, np.integer)) or pe < 1:
         raise ValueError(f"pe of {name} must be an integer of at least 1, not {pe!r}")
@@ -182,7 +191,7 @@ def _split(name: str, pe: int, elements: int, out: int | None) -> tuple[int, int
     found = [d for d in range(1, out + 1) if out % d == 0 and pe % d == 0 and elements % (pe // d) == 0]
     if found:
         return pe // found[-1], found[-1]
-    able = sorted({a * b for a in _divisors(out) for b in _divisors(elements)})
+    able = feasible(elements, out)
     near = [v for v in able if v < pe][-1:] + [v for v in able if v > pe][:1]
     raise ValueError(
         f"pe of {name} must be a product of a divisor of {out} and a divisor of {elements}, for example "
