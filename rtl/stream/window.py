@@ -11,7 +11,7 @@ from rtl.emit.writer import Writer, extended
 from rtl.stream.control import Control, Steps
 from rtl.stream.part import Part, Stream
 from rtl.stream.window_steps import Stepper
-from rtl.stream.window_times import Tap, Times
+from rtl.stream.window_times import Times
 
 _PAIRS = {"kernel": 1, "stride": 1, "dilation": 1, "before": 0, "after": 0}
 
@@ -168,14 +168,9 @@ class Lines(Part):
         )  # fmt: skip
 
     @cached_property
-    def _ages(self) -> dict[int, int]:
-        """By input lane that windows read, the age in beats of its oldest pixel there."""
-        t = self.times
-        return {o % self.lanes: t.newest_beat - o // self.lanes for o in reversed(t.across_taps)}
-
-    @property
     def _kept(self) -> list[int]:
-        return sorted(self._ages)
+        """The input lanes that windows read."""
+        return sorted({offset % self.lanes for offset in self.times.across_taps})
 
     @property
     def _pixel(self) -> int:
@@ -184,7 +179,7 @@ class Lines(Part):
     @property
     def _word(self) -> int:
         """Bits of one row's share of the line memory's word."""
-        return len(self._ages) * self._pixel
+        return len(self._kept) * self._pixel
 
     @property
     def _held(self) -> tuple[int, bool]:
@@ -204,26 +199,30 @@ class Lines(Part):
         n = self._pixel
         new = w.join(*(w.cut(payload, lane * n, lane * n + n) for lane in self._kept)) if self._kept else None
         rows = self._rows(w, steps, new)
-        found: dict[tuple[int, int], Any] = {}
+        found: dict[tuple[int, int], tuple[Any, int, bool]] = {}
         for i, down in enumerate(t.down_taps):
             if down is None:
                 continue
-            beats = self._beats(w, steps, rows[t.newest_row - down.offset], t.newest_row - down.offset)
-            for k, (offset, across) in enumerate(t.across_taps.items()):
-                v = beats[t.newest_beat - offset // self.lanes][offset % self.lanes]
-                found[i, offset] = self._register(w, steps, f"tap_{i}_{k}", v, down, across)
-        width, signed = self._held
+            back = t.newest_row - down.offset
+            inside = {offset: steps.inside(down, across) for offset, across in t.across_taps.items()}
+            beats = self._beats(w, steps, rows, back, {o for o, v in inside.items() if v is None})
+            for k, (offset, within) in enumerate(inside.items()):
+                age, lane = t.newest_beat - offset // self.lanes, offset % self.lanes
+                if within is None:  # where it goes next it stays as long as the beat is offered
+                    found[i, offset] = beats[age + 1][lane], self.bits, self.signed
+                else:
+                    v = self._register(w, steps, f"tap_{i}_{k}", beats[age][lane], within)
+                    found[i, offset] = v, *self._held
         out = []
         for lane in range(self.out_lanes):
             for i in range(self.kernel[0]):
                 for j in range(self.kernel[1]):
-                    v = found.get((i, self.offset(lane, j)))
-                    for e in range(self.elements):
-                        if v is None:
-                            out.append(w.constant(self.fill, self.out_bits))
-                        else:
-                            element = w.cut(v, e * width, e * width + width)
-                            out.append(extended(w, element, signed, self.out_bits))
+                    if (i, self.offset(lane, j)) in found:
+                        v, width, signed = found[i, self.offset(lane, j)]
+                        elements = (w.cut(v, e * width, e * width + width) for e in range(self.elements))
+                        out += [extended(w, element, signed, self.out_bits) for element in elements]
+                    else:
+                        out += [w.constant(self.fill, self.out_bits)] * self.elements
         w.drive("o__payload", w.join(*out))
 
     def _rows(self, w: Writer, steps: Stepper, new: Any) -> list[Any]:
@@ -242,29 +241,36 @@ class Lines(Part):
             w.load("lines", word, steps.fire)
         return [new, *(w.cut(past, k * n, k * n + n) for k in range(t.history))]
 
-    def _beats(self, w: Writer, steps: Stepper, row: Any, back: int) -> list[dict[int, Any]]:
-        """By age in beats, the pixels of a row that are read at that age or later, by lane."""
-        n = self._pixel
-        beats = [{lane: w.cut(row, k * n, k * n + n) for k, lane in enumerate(self._kept)}]
-        for age in range(1, max(self._ages.values(), default=0) + 1):
-            lanes = [lane for lane in self._kept if self._ages[lane] >= age]
-            name = f"row_{back}_age_{age}"
-            held = w.flop(name, len(lanes) * n)
-            w.load(name, w.join(*(beats[-1][lane] for lane in lanes)), steps.fire)
+    def _beats(
+        self, w: Writer, steps: Stepper, rows: list[Any], back: int, plain: set[int]
+    ) -> list[dict[int, Any]]:
+        """By age in beats, the pixels of a row that are still read then, by lane: those at the offsets in
+        `plain` one beat later too."""
+        t, n = self.times, self._pixel
+        ages: dict[int, int] = {}
+        for offset in t.across_taps:
+            lane = offset % self.lanes
+            age = t.newest_beat - offset // self.lanes + (offset in plain)
+            ages[lane] = max(age, ages.get(lane, 0))
+        beats = [{lane: w.cut(rows[back], k * n, k * n + n) for k, lane in enumerate(self._kept)}]
+        for age in range(1, max(ages.values()) + 1):
+            lanes = [lane for lane in self._kept if ages[lane] >= age]
+            if t.period == 1 and back + 1 < len(rows):  # a beat later is a row later
+                held, lanes = rows[back + 1], self._kept
+            else:
+                held = w.flop(f"row_{back}_age_{age}", len(lanes) * n)
+                w.load(f"row_{back}_age_{age}", w.join(*(beats[-1][k] for k in lanes)), steps.fire)
             beats.append({lane: w.cut(held, k * n, k * n + n) for k, lane in enumerate(lanes)})
         return beats
 
-    def _register(self, w: Writer, steps: Stepper, name: str, v: Any, down: Tap, across: Tap) -> Any:
-        """The output register of one pixel of the windows, `fill` where the pixel lies outside."""
+    def _register(self, w: Writer, steps: Stepper, name: str, v: Any, inside: Any) -> Any:
+        """The output register of one pixel of the windows, with `fill` where the pixel lies outside."""
         width, _ = self._held
         each = []
         for e in range(self.elements):
             element = w.cut(v, e * self.bits, e * self.bits + self.bits)
             each.append(extended(w, element, self.signed, width))
-        value = w.join(*each)
-        inside = steps.inside(down, across)
-        if inside is not None:
-            value = w.pick(inside, value, w.join(*[w.constant(self.fill, width)] * self.elements))
+        fill = w.join(*[w.constant(self.fill, width)] * self.elements)
         held = w.flop(name, self.elements * width)
-        w.load(name, value, steps.advance)
+        w.load(name, w.pick(inside, w.join(*each), fill), steps.advance)
         return held
