@@ -12,11 +12,13 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fxsim.cli import Terminated, _signals, info, main
 from fxsim.cli.console import Console
 from fxsim.cli.output import draft_file, locked
+from fxsim.data import digits_qdq, digits_samples
 
 # A job started in the background of a shell ignores Ctrl-C; these must not, wherever the tests run.
 COMMAND = (
@@ -56,6 +58,12 @@ def living(group: int) -> list[str]:
         (["verify", "TINY"], "simulate", 0.3, signal.SIGINT),  # Verilator and g++, many at once
         (["hls", "TINY", "-o", "OUT"], "compile", 0.3, signal.SIGINT),  # g++
         (["verify", "TINY"], "simulate", 0.3, signal.SIGTERM),
+        (["check", "DIGITS", "--samples", "20000"], "compare", 0.3, signal.SIGINT),  # while onnxruntime loads
+        (["check", "DIGITS", "--samples", "20000"], "compare", 0.8, signal.SIGINT),
+        (["profile", "DIGITS", "DATA", "--plot", "OUT.svg"], "profile", 0.3, signal.SIGINT),
+        (["profile", "DIGITS", "DATA", "--plot", "OUT.svg"], "profile", 0.6, signal.SIGTERM),
+        (["solve", "linear", "-o", "OUT.npz", "--plot", "OUT.svg"], "solve", 0.1, signal.SIGINT),  # draws
+        (["report", "TINY"], "synthesise", 0.5, signal.SIGINT),
     ],
 )
 def test_interrupted(
@@ -63,7 +71,10 @@ def test_interrupted(
 ) -> None:
     out, cache, temporary = tmp_path / "out", tmp_path / "cache", tmp_path / "tmp"
     temporary.mkdir()
-    argv = [a.replace("TINY", str(tiny)).replace("OUT", str(out)) for a in argv]
+    data = tmp_path / "x.npy"
+    np.save(data, np.tile(digits_samples()[0], (20, 1, 1, 1)))
+    places = {"TINY": tiny, "OUT": out, "DIGITS": digits_qdq(), "DATA": data}
+    argv = [re.sub("|".join(places), lambda found: str(places[found[0]]), a) for a in argv]
     process = start(*argv, cache=cache, folder=temporary)
     try:
         assert process.stderr is not None
@@ -83,12 +94,14 @@ def test_interrupted(
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
     # g++ itself forgets a file that a signal meets between its making and its note of it, and torch, which
-    # hls4ml imports where it is installed, makes a cache folder.
-    others = re.compile(r"cc\w{6}\.(s|o|ld|le)|torchinductor_\w+")
+    # hls4ml imports where it is installed, makes a cache folder, and onnxruntime notes its session.
+    others = re.compile(r"cc\w{6}\.(s|o|ld|le)|torchinductor_\w+|\.ses")
     assert [p for p in temporary.iterdir() if not others.fullmatch(p.name)] == []
     left = [p.name for folder in (out, cache) for p in folder.rglob("*")]
     assert not [n for n in left if n.startswith((".", "draft")) or n.endswith(".tmp")]
     assert not (out / "hls").exists() and "stimulus.hex" not in left
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]
+    assert not (tmp_path / "out.svg").exists()  # was to be written last
 
 
 def test_the_next_run_succeeds(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
