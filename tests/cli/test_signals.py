@@ -61,7 +61,6 @@ def living(group: int) -> list[str]:
         (["check", "DIGITS", "--samples", "20000"], "compare", 0.3, signal.SIGINT),  # while onnxruntime loads
         (["check", "DIGITS", "--samples", "20000"], "compare", 0.8, signal.SIGINT),
         (["profile", "DIGITS", "DATA", "--plot", "OUT.svg"], "profile", 0.3, signal.SIGINT),
-        (["profile", "DIGITS", "DATA", "--plot", "OUT.svg"], "profile", 0.6, signal.SIGTERM),
         (["solve", "linear", "-o", "OUT.npz", "--plot", "OUT.svg"], "solve", 0.1, signal.SIGINT),  # draws
         (["report", "TINY"], "synthesise", 0.5, signal.SIGINT),
     ],
