@@ -22,19 +22,19 @@ class Pairs(wiring.Component):
     _MustUse__silence = True
     top, in_layout, out_layout = "pairs", IN, OUT
     beats_in, beats_out = 4, 2
-    weights = SimpleNamespace(address_bits=2, data_bits=40)
 
-    def __init__(self) -> None:
+    def __init__(self, writable: bool = True) -> None:
         write = wiring.Signature({"address": Out(2), "data": Out(40), "enable": Out(1)})
-        super().__init__(
-            {"i": In(stream.Signature(IN.bits)), "o": Out(stream.Signature(OUT.bits)), "w": In(write)}
-        )
+        streams = {"i": In(stream.Signature(IN.bits)), "o": Out(stream.Signature(OUT.bits))}
+        self.weights = SimpleNamespace(address_bits=2, data_bits=40) if writable else None
+        super().__init__(streams | ({"w": In(write)} if writable else {}))
 
     def elaborate(self, platform):
         m = Module()
         weights = Array(Signal(40, name=f"weight_{k}") for k in range(4))
-        with m.If(self.w.enable):
-            m.d.sync += weights[self.w.address].eq(self.w.data)
+        if self.weights:
+            with m.If(self.w.enable):
+                m.d.sync += weights[self.w.address].eq(self.w.data)
         count, place = Signal(3), Signal(1)
         sums = Signal(12, name="sum_x"), Signal(16, name="sum_u")
         lanes = [self.i.payload[5 * k : 5 * k + 5].as_signed() for k in range(3)]
