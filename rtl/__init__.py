@@ -12,6 +12,7 @@ from rtl.core import Core, build
 from rtl.export import write_project
 from rtl.iterate import IterateCore
 from rtl.layout import Layout, Port
+from rtl.schedule.core import StreamCore
 from rtl.verify import Verification, verify
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "IterateCore",
     "Layout",
     "Port",
+    "StreamCore",
     "Verification",
     "build",
     "shift_add",

@@ -20,12 +20,10 @@ from rtl.pipeline import Schedule, schedule
 from rtl.state import State, single_stage
 from rtl.timing import Family
 
-SCHEDULES = ("unrolled",)
-
 
 def build(
     graph: Graph | Machine | Unit,
-    schedule: str = "unrolled",
+    schedule: Any = "unrolled",
     max_depth_per_stage: float | None = 4,
     name: str | None = None,
     *,
@@ -37,7 +35,15 @@ def build(
     balance: bool = True,
     **unit_options: Any,
 ) -> Any:
-    """The graph, or the machine, in hardware, one sample per clock.
+    """The graph, or the machine, in hardware: one sample per clock, or beat by beat.
+
+    schedule             "unrolled": every op has its own logic, one sample per clock. "streamed": one pixel
+                         per clock through line buffers; "streamed(4)" four neighbours, "streamed(row)" a row.
+                         "folded(n)": the products of each layer share n processing elements, their weights
+                         in memories. {block name: one of these, "*": of all others} mixes them
+    unit_options         of any schedule but the first, which gives a `rtl.StreamCore`: axes, along which each
+                         input streams, by its name (default: those of its first windows); encoding of folded
+                         weights, "codes", "shifts" or "auto"; writable, whether they can be written
 
     A machine's step is one combinational stage between its state registers, which reset sets to `init` and
     every sample taken moves on; max_depth_per_stage and balance do not apply to it.
@@ -54,7 +60,7 @@ def build(
                          that the slowest is as fast as can be by the model; False: as few registers as the
                          limit allows
 
-    unit_options         of `rtl.iterate.build`, where a unit is given: it becomes a `rtl.iterate.IterateCore`
+                         of `rtl.iterate.build`, where a unit is given: it becomes a `rtl.iterate.IterateCore`
 
     Raises ValueError for an unknown schedule or family, a depth below 1, a clock that is not positive, or too
     fast for a primitive or a machine's step, or for a family without a clock, and a graph without input or
@@ -67,15 +73,22 @@ def build(
             graph, max_depth_per_stage, name, adder_depth=adder_depth, effort=effort, objective=objective,
             family=family, clock_mhz=clock_mhz, balance=balance, **unit_options,
         )  # fmt: skip
+    built = {
+        "adder_depth": adder_depth, "effort": effort, "objective": objective, "family": family,
+        "clock_mhz": clock_mhz, "balance": balance,
+    }  # fmt: skip
+    if schedule != "unrolled":
+        from rtl.schedule.core import StreamCore
+        from rtl.schedule.options import Options
+
+        return StreamCore(
+            graph, Options.of(graph, schedule, **unit_options), max_depth_per_stage, name, **built
+        )
     if unit_options:
-        raise TypeError(f"build options {sorted(unit_options)} need a unit, not a graph")
-    if schedule not in SCHEDULES:
-        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {schedule!r}")
-    return Core(
-        graph, max_depth_per_stage, name,
-        adder_depth=adder_depth, effort=effort, objective=objective, family=family, clock_mhz=clock_mhz,
-        balance=balance,
-    )  # fmt: skip
+        raise TypeError(
+            f"build options {sorted(unit_options)} need a unit or a stream, not an unrolled graph"
+        )
+    return Core(graph, max_depth_per_stage, name, **built)
 
 
 class Core(Design):

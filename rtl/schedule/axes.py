@@ -40,7 +40,7 @@ def input_axes(graph: Graph, static: Collection[Node], options: Options) -> dict
         bad = [a for a in out[node] if not 0 <= a < node.type.ndim]
         if bad or len(set(out[node])) != len(out[node]):
             raise ValueError(
-                f"axes of input {node.name!r} must be different axes of shape {node.type.shape}, not {given!r}"
+                f"axes of input {node.name!r} must be different axes of {node.type.shape}, not {given!r}"
             )
     return out
 

@@ -57,7 +57,8 @@ def _windowed(key: Key, before: Form, t: TensorType) -> TensorType:
 
 
 def order_of(fine: Form, coarse: Form) -> tuple[int, tuple[int, ...] | None]:
-    """(beats of `fine` in a beat of `coarse`, per element of the latter its place among theirs; None: in order)."""
+    """(beats of `fine` in a beat of `coarse`, per element of the latter its place among theirs; None: in
+    order)."""
     shape = coarse.beat_shape
     within = Form(shape, fine.axes[len(coarse.axes) :], fine.lanes)
     size = math.prod(shape)

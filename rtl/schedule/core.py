@@ -1,17 +1,20 @@
-"""A graph as a network of streams: an Amaranth component with the ports of `rtl.core.Core`, frames in beats."""
+"""A graph as a network of streams: an Amaranth component with the ports of `rtl.core.Core`, frames in
+beats."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from amaranth import Module
 from amaranth.lib import wiring
 
-from fxsim.graph import Graph, Node
+from fxsim.graph import Graph
 from rtl.design import layout_of
-from rtl.layout import Layout, Port
+from rtl.layout import Layout
 from rtl.lower.names import identifier
 from rtl.schedule.assemble import Assembly
 from rtl.schedule.forms import Form
@@ -22,6 +25,7 @@ from rtl.stream.model import Model
 from rtl.stream.network import Network
 from rtl.stream.pipe import Pipe
 from rtl.timing import Family, family_of
+from rtl.verilog import port_lines
 
 
 class StreamCore(wiring.Component):
@@ -85,10 +89,88 @@ class StreamCore(wiring.Component):
     def model(self) -> Model:
         return Model(self.network, self.beats_in, self.beats_out)
 
+    @cached_property
+    def latency(self) -> int:
+        """Clock edges from the one that takes a frame's first beat to the first that can hand out a result,
+        where
+        nothing stalls."""
+        return self.model.run(1).latency
+
+    @cached_property
+    def interval(self) -> Fraction:
+        """Clock cycles from frame to frame in the long run, where nothing stalls; nearly always an
+        integer."""
+        return self.model.steady().interval
+
+    @property
+    def pipes(self) -> list[Pipe]:
+        return [p for p in self.network.parts if isinstance(p, Pipe)]
+
+    @property
+    def adders(self) -> int:
+        """Two-input adders of all pipelines; counters of the other parts are not among them."""
+        return sum(p.core.adders for p in self.pipes)
+
+    @property
+    def depth(self) -> float:
+        """Of the deepest path of a pipeline in adders."""
+        return max((p.core.depth for p in self.pipes), default=0)
+
+    @property
+    def stage_depth(self) -> float:
+        return max((p.core.stage_depth for p in self.pipes), default=0)
+
+    def predicted_fmax(self, family: str | Family | None = None) -> float:
+        """Clock in MHz that the slowest stage of a pipeline allows; see `rtl.Core`."""
+        model = self.family if family is None else family_of(family)
+        return min((p.core.predicted_fmax(model) for p in self.pipes), default=math.inf)
+
+    @cached_property
+    def registers(self) -> int:
+        """Register bits of all parts, before Yosys drops what is never read."""
+        return sum(p.registers for p in self.network.parts)
+
+    @property
+    def memory(self) -> int:
+        """Bits of line buffers, FIFOs, weights and varying constants in memories."""
+        return sum(p.memory for p in self.network.parts)
+
+    def report(self) -> list[dict[str, Any]]:
+        """Name, block, kind, title, adders, register and memory bits of each part, in the order of the
+        stream."""
+        return [
+            {
+                "name": p.name, "block": self.block_of[p.name], "kind": type(p).__name__, "title": p.title,
+                "adders": p.core.adders if isinstance(p, Pipe) else 0, "registers": p.registers,
+                "memory": p.memory,
+            }
+            for p in self.network.parts
+        ]  # fmt: skip
+
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         self.network.elaborate(m, self.i, self.o)
         return m
+
+    def verilog(self, probe: bool = False) -> str:
+        """Deterministic Verilog of the module `top` and its parts; `probe` shows every link at a port of
+        its own."""
+        declared, lines = self.network.probe_ports() if probe else ([], [])
+        return self.network.verilog(self._header(), declared, lines)
+
+    def _header(self) -> list[str]:
+        each = "; ".join(f"{n.name}: {f}" for n, f in zip(self.graph.inputs, self.input_forms, strict=True))
+        out = "; ".join(f"{n}: {f}" for n, f in zip(self.graph.output_names, self.output_forms, strict=True))
+        return [
+            f"{self.top}: written by fxsim; {self.schedule}",
+            f"a frame is {self.beats_in} beats of i ({each}) and {self.beats_out} of o ({out})",
+            f"{self.adders} adders in pipelines of depth {self.depth:g}, {self.registers} register bits, "
+            f"{self.memory} memory bits",
+            "clk: rising edge; rst: synchronous, active high, empties every part; frames are counted from it",
+            "i__valid, i__ready and o__valid, o__ready: a beat moves at each edge where both are 1",
+            *port_lines([("i__payload", self.in_layout), ("o__payload", self.out_layout)]),
+            *(f"{p.name}: {p.title}" for p in self.network.parts),
+        ]
 
 
 def _layout(what: str, nodes: Any, names: list[str], types: Any) -> Layout:

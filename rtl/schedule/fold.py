@@ -1,4 +1,5 @@
-"""Products that share their hardware over time: what a matrix product reads, in the terms of a folded engine."""
+"""Products that share their hardware over time: what a matrix product reads, in the terms of a folded
+engine."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from rtl.schedule.plan import Plan
 
 WORD = 16
-"""Most elements of a word into which a tensor that comes whole is cut: more make the engine's selector large."""
+"""Most elements of a word into which a tensor that comes whole is cut: more make the engine's selector
+large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,8 @@ class Fold:
 def foldable(plan: Plan, v: Value, pe: int | None) -> Placement | str:
     """The placement of a product on `pe` processing elements, or why it is none ("" where v is no product).
 
-    pe None: as few as keep up with the input, and only for products of a whole sample, whose input is streamed.
+    pe None: as few as keep up with the input, and only for products of a whole sample, whose input is
+    streamed.
     Raises ValueError where `pe` does not divide the products.
     """
     if isinstance(v.op, ops.MatMul):
@@ -110,7 +113,8 @@ def _frame(plan: Plan) -> int:
 
 
 def _matched(plan: Plan, form: Form, words: int, weights: Array) -> int | None:
-    """The fewest processing elements with which a product of a whole sample takes no longer than its input."""
+    """The fewest processing elements with which a product of a whole sample takes no longer than its
+    input."""
     beats = _frame(plan)
     if beats == 1:
         return None

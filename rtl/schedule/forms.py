@@ -111,7 +111,8 @@ class Form:
             return t
         lo = t.lo.min(axis=self.axes, keepdims=True)
         hi = t.hi.max(axis=self.axes, keepdims=True)
-        # Multiples of two strides are multiples of the lesser one; a constant has its trailing zeros as stride.
+        # Multiples of two strides are multiples of the lesser one; a constant has its trailing zeros as
+        # stride.
         stride = t.stride.min(axis=self.axes, keepdims=True)
         r = ranges.make(lo, hi, np.minimum(stride, ranges.ZERO_STRIDE)).broadcast(self.beat_shape)
         return TensorType(self.beat_shape, t.frac, r.lo, r.hi, r.stride)

@@ -16,7 +16,8 @@ SPELLINGS = "streamed, streamed(PIXELS), streamed(row), folded(PEs)"
 
 @dataclass(frozen=True)
 class Mode:
-    """One schedule: "streamed" with `pixels` per clock (None: a row), or "folded" with `pe` processing elements."""
+    """One schedule: "streamed" with `pixels` per clock (None: a row), or "folded" with `pe` processing
+    elements."""
 
     kind: str
     pixels: int | None = 1
@@ -64,7 +65,8 @@ class Mode:
 class Options:
     """mode: of the whole; blocks: a mode of its own per block name; axes: streamed axes per input name.
 
-    A block that is folded while the rest streams shares its processing elements over the clocks between pixels.
+    A block that is folded while the rest streams shares its processing elements over the clocks between
+    pixels.
     """
 
     mode: Mode
@@ -88,9 +90,18 @@ class Options:
                 )
             blocks = {k: Mode.parse(v) for k, v in schedule.items() if k != "*"}
             mode = Mode.parse(schedule.get("*", "streamed"))
+            pixels = {str(m) for m in blocks.values() if m.kind == "streamed" and m.pixels != mode.pixels}
+            if pixels:
+                raise ValueError(
+                    f"pixels per clock are those of *, {mode}; a block must not have {sorted(pixels)}"
+                )
         else:
             mode = Mode.parse(schedule)
         return cls(mode, MappingProxyType(blocks), _axes(graph, axes), encoding, writable)
+
+    def __str__(self) -> str:
+        rest = ", ".join(f"{k}: {m}" for k, m in self.blocks.items())
+        return f"{self.mode}{f' ({rest})' if rest else ''}"
 
     def mode_of(self, block: str) -> Mode:
         return self.blocks.get(block, self.mode)

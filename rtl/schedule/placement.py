@@ -26,7 +26,8 @@ class Need:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """kind, the form of the result, a Need per operand (None for a constant), and what the kind has beside it."""
+    """kind, the form of the result, a Need per operand (None for a constant), and what the kind has
+    beside it."""
 
     kind: Kind
     form: Form

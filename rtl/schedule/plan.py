@@ -15,7 +15,7 @@ from rtl.schedule.axes import input_axes
 from rtl.schedule.fold import Fold, foldable
 from rtl.schedule.forms import Form
 from rtl.schedule.options import Options
-from rtl.schedule.placement import Need, Placement
+from rtl.schedule.placement import Placement
 from rtl.schedule.rules import stream_rules
 
 
@@ -160,7 +160,8 @@ class Plan:
     # ---- stages ---------------------------------------------------------------------------------------
 
     def resolved(self, key: Key) -> Key:
-        """The same beats, bit by bit, from an earlier value: wiring that moves no bit of a beat is no stage."""
+        """The same beats, bit by bit, from an earlier value: wiring that moves no bit of a beat is no
+        stage."""
         while key.repeat == 1 and isinstance(key.node, Value) and key.form == self.form(key.node):
             placed = self.placements[key.node]
             if placed.kind != "pointwise" or not isinstance(key.node.op, ops.wiring.Wiring):

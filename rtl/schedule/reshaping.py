@@ -1,4 +1,5 @@
-"""Which streamed axes survive a reshape: those that map to one axis, and neighbours that merge in raster order."""
+"""Which streamed axes survive a reshape: those that map to one axis, and neighbours that merge in raster
+order."""
 
 from __future__ import annotations
 

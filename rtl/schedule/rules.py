@@ -1,7 +1,9 @@
 """The streaming reading: per op, pointwise on the streamed axes, a window, a reduction, or a barrier.
 
-rule(options, value, *operands) -> Placement; an operand is its Form, or None for a constant. A barrier is an op
-that wants an axis whole that its operand streams along: the operand's beats are then gathered along that axis and
+rule(options, value, *operands) -> Placement; an operand is its Form, or None for a constant. A barrier is an
+op
+that wants an axis whole that its operand streams along: the operand's beats are then gathered along that
+axis and
 all streamed axes inside it, and the op is pointwise on what is left. No op loses or changes a bit.
 """
 

@@ -20,7 +20,8 @@ from rtl.schedule.plan import Key, Plan, Stage, on_beat
 
 @dataclass(frozen=True)
 class Varying:
-    """A constant that differs from beat to beat: words[(t // inner) % len(words)] belongs to beat t of a frame.
+    """A constant that differs from beat to beat: words[(t // inner) % len(words)] belongs to beat t of a
+    frame.
 
     words   integers of `type`'s beat, (count, elements)
     """

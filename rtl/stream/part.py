@@ -50,6 +50,7 @@ class Part:
     outputs   streams that go out
     title     one line: what it does, for the comment in the Verilog
     memory    bits of its memories (line buffers, FIFOs, weights), registers not among them
+    registers bits of its registers, the read registers of memories among them
     """
 
     name: str
@@ -69,6 +70,12 @@ class Part:
     @property
     def memory(self) -> int:
         return 0
+
+    @property
+    def registers(self) -> int:
+        w = _Counting("", 0)
+        self.write(w)
+        return w.registers
 
     def write(self, w: Writer) -> None:
         raise NotImplementedError(f"{type(self).__name__} has no hardware")
@@ -106,6 +113,20 @@ class Part:
         """The part in Amaranth, and its ports by name."""
         pins = {name: Signal(width, name=name) for name, width, _ in self.ports()}
         return Component(self, pins), pins
+
+
+class _Counting(Text):
+    """Counts the bits of registers."""
+
+    registers = 0
+
+    def flop(self, name: str, width: int) -> Any:
+        self.registers += width
+        return super().flop(name, width)
+
+    def memory(self, name: str, width: int, depth: int, init: Sequence[int] = ()) -> Any:
+        self.registers += width
+        return super().memory(name, width, depth, init)
 
 
 class Component(Elaboratable):

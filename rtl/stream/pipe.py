@@ -36,6 +36,10 @@ class Pipe(Part):
     def title(self) -> str:
         return f"{self.what}: {self.core.adders} adders, {self.core.latency} clock edges"
 
+    @property
+    def registers(self) -> int:
+        return self.core.registers
+
     def control(self) -> Control:
         always = np.ones(1, bool)
         return Steps(always, always, always, self.core.latency)
