@@ -13,12 +13,27 @@ from fxsim.types import TensorType
 from rtl.lower.names import identifier
 from rtl.stream.accumulate import Accumulate
 from rtl.stream.folded_feeder import Feeder
-from rtl.stream.folded_mac import Mac, codes
+from rtl.stream.folded_mac import codes, shifts, varies
 from rtl.stream.folded_nest import Nest
+from rtl.stream.folded_shifts import terms_of
 from rtl.stream.part import Part
 from rtl.stream.pipe import Pipe
 
 ENCODINGS = ("codes", "shifts", "auto")
+"""How weights stand in their memory. One product of an 8-bit (4-bit) x in LUTs of ECP5 by Yosys, registers at
+both ends included:
+
+    weights              terms   codes      shifts     bits of a code, of its shifts
+    -1, 0, 1                 1    25 (13)    21 (12)   2, 2
+    0, +-1, +-2              1    43 (23)    31 (17)   3, 3
+    0, +-1 .. +-4            1    61 (33)    50 (28)   4, 4
+    0, +-1 .. +-8            1    79 (39)    51 (28)   5, 4
+    0, +-1 .. +-128          1   145 (67)   100 (59)   9, 5
+    -3 .. 3                  2    43 (23)    68 (41)   3, 6
+    -7 .. 7                  2    61 (33)    83 (49)   4, 6
+
+So "auto" takes shifts where every weight is 0 or one power of two, else codes.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +97,7 @@ def engine(
     after: tuple[int, int] = (0, 0),
     fill: int = 0,
     result: tuple[int, int] | None = None,
-    encoding: str = "codes",
+    encoding: str = "auto",
     writable: bool = False,
     code_bits: int | None = None,
     capacity: int | None = None,
@@ -91,8 +106,7 @@ def engine(
     """Convolution of a stream of pixels with weights in a memory, `pe` products per clock cycle.
 
     y[oh, ow, o] = sum over kh, kw, c of x[oh * stride + kh * dilation - before, ..., c] * weights[kh, kw, c,
-    o],
-    taps in the padding being `fill`; all raw integers, nothing is lost. Dense: the kernel is the image.
+    o], taps in the padding being `fill`; all raw integers, nothing is lost. Dense: the kernel is the image.
 
     name, top    of the layer, which its parts' names begin with, and of the network's module
     weights      integers (kh, kw, words * elements, out), or depthwise (kh, kw, words * elements)
@@ -101,6 +115,8 @@ def engine(
     pe           pi * po, where po divides the outputs and pi the elements; po is as large as can be
     result       proven interval of the results; default: from lo, hi and the weights
     writable     the weights can be written, so they have all codes of `code_bits` (default: what they need)
+    encoding     of the weights: "codes" (two's complements, multiplied by partial products), "shifts" (sums
+                 of signed powers of two, multiplied by shifts), "auto": what is smaller, see `ENCODINGS`
     capacity     words of the input buffer; default: see `Feeder`
     options      of `rtl.core.Core`, which computes a tick
 
@@ -127,9 +143,13 @@ def engine(
     y_signed = low < 0
     y_bits = max(high.bit_length(), (-1 - low).bit_length() if y_signed else 0, 1 - y_signed) + y_signed
     x = TensorType((pi,), 0, np.full(pi, span[0]), np.full(pi, span[1]))
-    mac = _mac(
-        f"{name}_mac", top, x, _ordered(w, nest, pi, po), y_bits, y_signed, encoding, code_bits, options
-    )
+    ordered = _ordered(w, nest, pi, po)
+    encoding = _encoding(name, encoding, ordered, writable)
+    module, build = identifier(f"{top}_{name}_mac"), dict(options or {})
+    if encoding == "codes":
+        mac = codes(module, x, ordered, y_bits, y_signed, code_bits, **build)
+    else:
+        mac = shifts(module, x, ordered, y_bits, y_signed, **build)
     feeder = Feeder(
         f"{name}_feed",
         nest,
@@ -146,16 +166,18 @@ def engine(
     pipe = Pipe(f"{name}_mac", mac.core, f"{pi if depthwise else pi * po} products of a tick")
     port = mac.core.out_layout.ports[0]
     total = Accumulate(f"{name}_sum", "sum", po, port.width, y_bits, port.signed, nest.count)
-    return Engine(feeder, pipe, total, pi, po, y_bits, y_signed, "codes")
+    return Engine(feeder, pipe, total, pi, po, y_bits, y_signed, encoding)
 
 
-def _mac(
-    name: str, top: str, x: TensorType, weights: Array, bits: int, signed: bool, encoding: str,
-    code_bits: int | None, options: Mapping[str, Any] | None,
-) -> Mac:  # fmt: skip
+def _encoding(name: str, encoding: str, weights: Array, writable: bool) -> str:
+    """What "auto" stands for."""
     if encoding not in ENCODINGS:
-        raise ValueError(f"encoding must be {' or '.join(ENCODINGS)}, not {encoding!r}")
-    return codes(identifier(f"{top}_{name}"), x, weights, bits, signed, code_bits, **(options or {}))
+        raise ValueError(f"encoding of {name} must be {' or '.join(ENCODINGS)}, not {encoding!r}")
+    if encoding == "shifts" and writable:
+        raise ValueError(f"encoding of {name} must be codes where its weights are writable, not 'shifts'")
+    if encoding != "auto":
+        return encoding
+    return "shifts" if not writable and varies(weights) and terms_of(weights) == 1 else "codes"
 
 
 def _weights(name: str, weights: Any, channels: int) -> Array:

@@ -28,7 +28,7 @@ class Feeder(Part):
     where `signed`, or cut to bits that hold it. Taps in the padding are the code `fill`. Nothing is lost.
 
     nest       the order of the ticks; its slices are elements / pi
-    rom        a word of weights per tick of a position, w_bits each, in the order of the ticks
+    rom        a word of weights per tick of a position, w_bits each, in their order; none: w_bits 0
     writable   the weights' memory has a write port: pins w__address, w__data, w__enable
     capacity   words of the memory, a power of two; None: the least that lets writing and reading overlap
 
@@ -56,8 +56,13 @@ class Feeder(Part):
             raise ValueError(f"pi of {self.name} must divide the {self.elements} elements of a word")
         if not -(1 << self.x_bits - 1) <= self.fill < 1 << self.x_bits:
             raise ValueError(f"fill of {self.name} must have {self.x_bits} bits, not be {self.fill!r}")
-        if len(self.rom) != self.nest.ticks:
-            raise ValueError(f"rom of {self.name} must have {self.nest.ticks} words, not {len(self.rom)}")
+        words = self.nest.ticks if self.w_bits else 0
+        if len(self.rom) != words:
+            raise ValueError(f"rom of {self.name} must have {words} words, not {len(self.rom)}")
+        if self.writable and not self.w_bits:
+            raise ValueError(
+                f"w_bits of {self.name} must be at least 1 where its weights are writable, not 0"
+            )
         if self.capacity is not None:
             c = self.capacity
             if isinstance(c, bool) or not isinstance(c, (int, np.integer)) or c < 1 or c & (c - 1):
@@ -143,9 +148,13 @@ class Feeder(Part):
 
         data = w.memory("ring", self.elements * self.bits, 1 << k)
         payload = w.pin("i__payload", self.elements * self.bits)
-        w.access("ring", w.cut(walk.word, 0, k), advance, (w.cut(written, 0, k), payload, take))
+        # Not while the same word is written, which no tick waits for less: a memory that cannot do both would
+        # get a bypass as wide as a word.
+        apart = w.bitwise("or", w.any(w.cut(ahead, 0, k)), w.invert(take))
+        port = w.cut(written, 0, k), payload, take
+        w.access("ring", w.cut(walk.word, 0, k), w.wire("reads", w.bitwise("and", advance, apart)), port)
         x = self._elements(w, walk, data, advance)
-        w.drive("o__payload", w.join(x, self._weights(w, walk.tick, advance)))
+        w.drive("o__payload", w.join(x, self._weights(w, walk.tick, advance)) if self.w_bits else x)
 
     def _elements(self, w: Writer, walk: Walk, data: Any, advance: Any) -> Any:
         """The elements of the tick, out of the word that was read."""
@@ -170,8 +179,6 @@ class Feeder(Part):
 
     def _weights(self, w: Writer, tick: Any, advance: Any) -> Any:
         """The weights of the tick, read one edge after the elements, whose multiplexer they wait for."""
-        if self.nest.ticks == 1 and not self.writable:
-            return w.constant(self.rom[0], self.w_bits)
         address = w.constant(0, 1)
         if self.nest.ticks > 1:
             address = w.flop("read_tick", w.width(tick))

@@ -7,18 +7,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fxsim import Format, trace
-from fxsim.graph import Graph
-from fxsim.integers import trailing_zeros
+from fxsim import Format, ranges, trace
+from fxsim.boundary import FormatEncoder
+from fxsim.integers import Array, exact, trailing_zeros
+from fxsim.trace import Builder
 from fxsim.types import TensorType
 from rtl.core import Core
 from rtl.layout import Layout
+from rtl.stream.folded_shifts import fields, product
 
 
 class Mac(NamedTuple):
     """A core with inputs x (pi,) and the weights of a tick, and the words of weights that it reads.
 
-    rom       an integer of w_bits per tick: the core's inputs behind x
+    rom       an integer of w_bits per tick: the core's inputs behind x; empty, and w_bits 0, where the
+              weights are the same in every tick and stand in the core
     """
 
     core: Core
@@ -27,7 +30,7 @@ class Mac(NamedTuple):
 
 
 def codes(
-    name: str, x: TensorType, weights: np.ndarray, limit: int, signed: bool, code_bits: int | None = None,
+    name: str, x: TensorType, weights: Array, limit: int, signed: bool, code_bits: int | None = None,
     **options: Any,
 ) -> Mac:  # fmt: skip
     """The products by partial products of the weights' codes.
@@ -37,27 +40,57 @@ def codes(
     code_bits   of a weight, which can be any code then; None: what the weights of a lane need
     """
     if code_bits is None:
-        lo, hi = weights.min(axis=0), weights.max(axis=0)
-        stride = trailing_zeros(np.bitwise_or.reduce(weights, axis=0), 0)
+        if not varies(weights):
+            return built(name, lambda x: _times(weights)(x, weights[0]), {"x": x}, {}, limit, signed, options)
+        w = joined(weights)
     else:
-        hi = np.full(weights.shape[1:], (1 << code_bits - 1) - 1)
-        lo, stride = -1 - hi, 0
-    w = TensorType(weights.shape[1:], 0, lo, hi, stride)
-    graph = mac_graph(lambda x, w: x @ w if weights.ndim == 3 else x * w, name, limit, signed, x, w)
-    return _built(graph, name, {"w": weights}, options)
+        hi = (1 << code_bits - 1) - 1
+        w = TensorType(weights.shape[1:], 0, exact(-1 - hi), exact(hi))
+    return built(name, _times(weights), {"x": x, "w": w}, {"w": weights}, limit, signed, options)
 
 
-def mac_graph(fn: Callable[..., Any], name: str, limit: int, signed: bool, *types: TensorType) -> Graph:
-    """The graph of fn, its result modulo 2**limit where it has more bits."""
-    graph = trace(fn, *types, name=name)
-    if graph.outputs[0].type.max_width <= limit:
-        return graph
+def shifts(name: str, x: TensorType, weights: Array, limit: int, signed: bool, **options: Any) -> Mac:
+    """As `codes`, the weights being sums of signed powers of two (`rtl.stream.folded_shifts`)."""
+    # Sums of shifted terms could be more than any product is, for all that their types say.
+    exact_type = trace(_times(weights), x, joined(weights)).outputs[0].type
+    if exact_type.max_width < limit:
+        limit, signed = exact_type.max_width, exact_type.bounds[0] < 0
+    parts = fields(weights)._asdict()
+    varying = {k: v for k, v in parts.items() if varies(v)}
+
+    def mac(x: Any, *w: Any) -> Any:
+        return product(x, **{k: v[0] for k, v in parts.items()} | dict(zip(varying, w, strict=True)))
+
+    types = {"x": x} | {k: joined(v) for k, v in varying.items()}
+    return built(name, mac, types, varying, limit, signed, options)
+
+
+def joined(weights: Array) -> TensorType:
+    """Per lane all that it sees in any tick."""
+    stride = trailing_zeros(np.bitwise_or.reduce(weights, axis=0), ranges.ZERO_STRIDE)
+    return TensorType(weights.shape[1:], 0, weights.min(axis=0), weights.max(axis=0), stride)
+
+
+def varies(weights: Array) -> bool:
+    """Whether any lane sees different weights."""
+    return bool((weights != weights[0]).any())
+
+
+def _times(weights: Array) -> Callable[..., Any]:
+    return (lambda x, w: x @ w) if weights.ndim == 3 else (lambda x, w: x * w)
+
+
+def built(
+    name: str, fn: Callable[..., Any], types: Mapping[str, TensorType], weights: Mapping[str, Array],
+    limit: int, signed: bool, options: Mapping[str, Any],
+) -> Mac:  # fmt: skip
+    """The core of fn modulo 2**limit, its inputs being x and `weights` (ticks, ...) by name."""
     wrap = Format(limit, limit, signed)
-    return trace(lambda x, *w: fn(x, *w).cast(wrap), *types, name=name)
-
-
-def _built(graph: Graph, name: str, weights: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> Mac:
-    core = Core(graph, name=name, **options)
+    builder = Builder(name)
+    tensors = [builder.input(k, t, FormatEncoder(t.lane())) for k, t in types.items()]
+    y = fn(*tensors)
+    core = Core(builder.finish([y if y.type.max_width <= limit else y.cast(wrap)]), name=name, **options)
+    if not weights:
+        return Mac(core, [], 0)
     ports = Layout(core.in_layout.ports[1:])
-    words = ports.integers(ports.pack(list(weights.values())))
-    return Mac(core, words, ports.bits)
+    return Mac(core, ports.integers(ports.pack(list(weights.values()))), ports.bits)

@@ -30,6 +30,9 @@ CASES = {
     "depthwise, one": PADDED | {"depthwise": True, "stride": (2, 1), "pe": 1},
     "depthwise, all": PADDED | {"depthwise": True, "pe": 4},
     "full padding": CONV | {"before": (2, 2), "after": (2, 2), "fill": -1, "pe": 4},
+    "shifts": PADDED | {"encoding": "shifts", "pe": 4},
+    "shifts, all, depthwise": PADDED | {"encoding": "shifts", "depthwise": True, "pe": 4},
+    "shifts, no tick": {"elements": 4, "out": 3, "pe": 12, "encoding": "shifts"},
     "unsigned, signed fill": PADDED | {"signed": False, "fill": -5, "pe": 4},
 }
 """Parameters of layers, by what is special about them."""
@@ -65,6 +68,7 @@ def random_case(seed: int) -> Case:
             "height": height, "width": width, "kernel": kernel, "stride": stride, "dilation": dilation,
             "words": words, "elements": elements, "before": draw(0, 2), "after": draw(0, 2), "pe": pe,
             "fill": int(rng.integers(-8, 8)), "depthwise": depthwise, "out": out, "bits": 4,
+            "encoding": str(rng.choice(["codes", "shifts"])),
         }  # fmt: skip
         try:
             return Case(seed, "dut", **p)
@@ -164,7 +168,7 @@ BAD = {
     "(0, 0) after": {"dilation": (3, 1)},
     "padding before must let the kernel's first position meet the image, not (3, 0) with kernel (3, 3) and "
     "dilation (1, 1) on 6x5": {"before": (3, 0)},
-    "encoding must be codes or shifts or auto, not 'csd'": {"encoding": "csd"},
+    "encoding of layer must be codes or shifts or auto, not 'csd'": {"encoding": "csd"},
     "lo and hi of layer must lie in -8..7, not -9 and 7": {"lo": -9},
     "code_bits of layer must be None unless its weights are writable": {"code_bits": 4},
     "code_bits of layer must be at least 4, not 3": {"code_bits": 3, "writable": True},
