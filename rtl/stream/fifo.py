@@ -92,13 +92,15 @@ class Fifo(Part):
         after = w.wire("after", self._after(w, write))
         w.load("read", first, reset=True)
         w.load("write", after, push, True)
+        # Equal places mean that nothing is left, unless it is full and stays so. The comparison shows tools
+        # that the memory never reads what it writes, for which many would need logic around it.
+        level = w.wire("level", w.equal(first, write))
         stays = w.wire("stays", w.bitwise("and", full, w.invert(ready)))
-        empty = w.wire("empty", w.bitwise("and", w.equal(first, write), w.invert(stays)))
-        w.load("some", w.bitwise("or", push, w.invert(empty)), reset=True)
-        w.load("full", w.bitwise("or", stays, w.bitwise("and", push, w.equal(first, after))), reset=True)
-        # Where a beat is taken, equal places mean that nothing else is left. The comparison shows tools that
-        # the memory never reads what it writes, for which many would need logic around it.
-        skip = w.wire("skip", w.bitwise("and", push, w.equal(first, write)))
+        fills = w.wire("fills", w.bitwise("and", push, w.equal(first, after)))
+        kept = w.wire("kept", w.bitwise("or", full, w.invert(level)))
+        skip = w.wire("skip", w.bitwise("and", push, level))
+        w.load("some", w.bitwise("or", push, kept), reset=True)
+        w.load("full", w.bitwise("or", stays, fills), reset=True)
         w.load("fresh", skip, reset=True)
         w.load("bypass", data)
         word = w.memory("store", self.bits, self.depth)
