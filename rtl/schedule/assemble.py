@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from fxsim.types import TensorType
 from rtl.core import Core
 from rtl.lower.names import identifier
@@ -17,6 +19,7 @@ from rtl.schedule.segment import segment
 from rtl.schedule.windows import lines_of
 from rtl.stream.accumulate import Accumulate
 from rtl.stream.fifo import Fifo
+from rtl.stream.folded import Engine
 from rtl.stream.fork import Fork
 from rtl.stream.gather import Gather
 from rtl.stream.join import Join
@@ -57,6 +60,7 @@ class Assembly:
         self.waits: list[str] = []
         self.block_of: dict[str, str] = {}
         self.taken: dict[str, int] = {}
+        self.engines: list[tuple[str, Fold, Engine]] = []
         inputs = [s for s in plan.stages if s.kind == "input"]
         self.entry = Stage("input", 0, [], [k for s in inputs for k in s.gives])
         self.maker = {k: s for s in plan.stages for k in s.gives} | dict.fromkeys(
@@ -218,12 +222,18 @@ class Assembly:
         return self.through(end, part, [key], block)
 
     def _fold(self, stage: Stage, before: TensorType, key: Key, end: End, block: str) -> End:
-        fold = stage.detail.detail
+        fold, after = stage.detail.detail, self.types[key]
         assert isinstance(fold, Fold)
         engine = engine_of(
-            self.name(f"{block}_pe"), self.top, fold, before, self.types[key],
+            self.name(f"{block}_pe"), self.top, fold, before, after,
             self.plan.options, self.options,
         )  # fmt: skip
+        self.engines.append((block, fold, engine))
+        if self.plan.options.writable:
+            # Other weights may reach any result that the accumulators hold.
+            least = -(1 << engine.bits - 1) if engine.signed else 0
+            shape, most = after.shape, least + (1 << engine.bits) - 1
+            self.types[key] = TensorType(shape, after.frac, np.full(shape, least), np.full(shape, most))
         for part in engine.parts[:-1]:
             end = self.through(end, part, [], block)
         return self.through(end, engine.parts[-1], [key], block)

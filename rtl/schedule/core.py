@@ -11,6 +11,7 @@ from typing import Any
 
 from amaranth import Module
 from amaranth.lib import wiring
+from amaranth.lib.wiring import In
 
 from fxsim.graph import Graph
 from rtl.design import layout_of
@@ -20,6 +21,7 @@ from rtl.schedule.assemble import Assembly
 from rtl.schedule.forms import Form
 from rtl.schedule.options import Options
 from rtl.schedule.plan import Plan
+from rtl.schedule.weights import Weights, weights_of
 from rtl.stream.handshake import ports
 from rtl.stream.model import Model
 from rtl.stream.network import Network
@@ -36,6 +38,8 @@ class StreamCore(wiring.Component):
     network       parts and links
     input_forms, output_forms   how the graph's tensors are cut into beats; all inputs travel side by side
     model         the cycle model: exact timing, without data
+    weights       the write port w__address, w__data, w__enable of folded weights; None where none are
+                  writable
     """
 
     _MustUse__silence = True
@@ -77,7 +81,14 @@ class StreamCore(wiring.Component):
         self.beats_out = self.output_forms[0].beats
         self.in_layout = _layout("inputs", graph.inputs, [n.name for n in graph.inputs], assembly.entry_types)
         self.out_layout = _layout("outputs", graph.outputs, list(graph.output_names), assembly.output_types)
-        super().__init__(ports(self.in_layout.bits, self.out_layout.bits))
+        self.weights: Weights | None = weights_of(self.network, assembly.engines)
+        signature = dict(ports(self.in_layout.bits, self.out_layout.bits).members)
+        if self.weights is not None:
+            signature |= {
+                "w__address": In(self.weights.address_bits), "w__data": In(self.weights.data_bits),
+                "w__enable": In(1),
+            }  # fmt: skip
+        super().__init__(signature)
 
     def _sized(self, assembly: Assembly, build: Mapping[str, Any]) -> Assembly:
         from rtl.stream.sizes import fifo_depths
@@ -149,13 +160,17 @@ class StreamCore(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        self.network.elaborate(m, self.i, self.o)
+        pins = self.network.elaborate(m, self.i, self.o)
+        if self.weights is not None:
+            self.weights.connect(m, pins, self.w__address, self.w__data, self.w__enable)
         return m
 
     def verilog(self, probe: bool = False) -> str:
         """Deterministic Verilog of the module `top` and its parts; `probe` shows every link at a port of
         its own."""
         declared, lines = self.network.probe_ports() if probe else ([], [])
+        if self.weights is not None:
+            declared, lines = [*declared, *self.weights.ports()], [*lines, *self.weights.lines()]
         return self.network.verilog(self._header(), declared, lines)
 
     def _header(self) -> list[str]:

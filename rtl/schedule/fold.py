@@ -4,7 +4,7 @@ engine."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ class Fold:
     weights   (rows, columns, channels of a pixel, outputs), depthwise (rows, columns, channels)
     pe        products a clock, pi * po
     geometry  height, width, and stride, dilation, padding where there is a window
+    arrange   brings the constant of the graph, of `shape`, into the order of `weights`
     """
 
     source: Node
@@ -42,6 +43,8 @@ class Fold:
     pe: int
     words: int
     geometry: Mapping[str, Any]
+    arrange: Callable[[Array], Array]
+    shape: tuple[int, ...]
 
     @property
     def cycles(self) -> int:
@@ -81,7 +84,7 @@ def foldable(plan: Plan, v: Value, pe: int | None) -> Placement | str:
 def _matrix(plan: Plan, v: Value, x: Node, w: Array, pe: int | None) -> Placement | str:
     outputs = w.shape[1]
     if x.type.ndim == 1:
-        source, form, words, geometry, weights = _dense(plan, x, w)
+        source, form, words, geometry, arrange = _dense(plan, x)
         plane: tuple[int, ...] = ()
     elif pe is None:
         return ""
@@ -90,7 +93,11 @@ def _matrix(plan: Plan, v: Value, x: Node, w: Array, pe: int | None) -> Placemen
         if isinstance(found, str):
             return found
         source, form, words, geometry, kernel, plane = found
-        weights = w.reshape(*kernel, -1, outputs)
+
+        def arrange(w: Array) -> Array:
+            return w.reshape(*kernel, -1, w.shape[1])
+
+    weights = arrange(w)
     if pe is None:
         pe = _matched(plan, form, words, weights)
         if pe is None:
@@ -99,7 +106,7 @@ def _matrix(plan: Plan, v: Value, x: Node, w: Array, pe: int | None) -> Placemen
             f"folded({pe}): the fewest processing elements that keep up with an input of {_frame(plan)} beats"
         )
     _, po = split(plan.name(v), pe, _elements(form, words, weights), outputs)
-    fold = Fold(source, form, weights, pe, words, geometry)
+    fold = Fold(source, form, weights, pe, words, geometry, arrange, w.shape)
     axes = plane if po == outputs else (*plane, v.type.ndim - 1)
     return Placement("fold", Form(v.type.shape, axes, po if po < outputs else 1), detail=fold)
 
@@ -182,7 +189,7 @@ def _serial(f: Form, plane: tuple[int, ...], channel: int | None) -> Form | None
     return Form(f.shape, plane)
 
 
-def _dense(plan: Plan, x: Node, w: Array) -> tuple[Node, Form, int, dict[str, Any], Array]:
+def _dense(plan: Plan, x: Node) -> tuple[Node, Form, int, dict[str, Any], Callable[[Array], Array]]:
     """A product of a whole sample: beat by beat of what it was flattened from, as one row of pixels."""
     places = np.arange(x.type.size).reshape(x.type.shape)
     node = x
@@ -204,9 +211,13 @@ def _dense(plan: Plan, x: Node, w: Array) -> tuple[Node, Form, int, dict[str, An
         form = Form(form.shape, axes, max(d for d in range(1, min(row, WORD) + 1) if row % d == 0))
     beats = form.split(np.arange(source.type.size).reshape(1, *source.type.shape), fill=-1)
     elements = beats.reshape(form.beats, -1)
-    weights = np.zeros((source.type.size + 1, w.shape[1]), w.dtype)
-    np.add.at(weights, places.ravel(), w)
-    return source, form, 1, {"height": 1, "width": form.beats}, weights[elements][None]
+
+    def arrange(w: Array) -> Array:
+        rows = np.zeros((source.type.size + 1, w.shape[1]), w.dtype)  # the last one is for surplus lanes
+        np.add.at(rows, places.ravel(), w)
+        return rows[elements][None]
+
+    return source, form, 1, {"height": 1, "width": form.beats}, arrange
 
 
 def _depthwise(plan: Plan, v: Value, pe: int) -> Placement | str:
@@ -235,9 +246,13 @@ def _depthwise(plan: Plan, v: Value, pe: int) -> Placement | str:
     if isinstance(found, str):
         return found
     source, form, words, geometry, kernel, plane = found
-    weights = w.type.lo.reshape(*kernel, *channels)
+
+    def arrange(w: Array) -> Array:
+        return w.reshape(*kernel, *channels)
+
+    weights = arrange(w.type.lo)
     pi, _ = split(plan.name(v), pe, channels[0] // words, None)
-    fold = Fold(source, form, weights, pe, words, geometry)
+    fold = Fold(source, form, weights, pe, words, geometry, arrange, w.type.shape)
     axes = plane if pi == channels[0] else (*plane, v.type.ndim - 1)
     return Placement("fold", Form(v.type.shape, axes, pi if pi < channels[0] else 1), detail=fold)
 
@@ -250,6 +265,6 @@ def engine_of(
     lo, hi = before.bounds
     return engine(
         name, top, fold.weights, bits=before.max_width, signed=lo < 0, pe=fold.pe, lo=lo, hi=hi,
-        elements=before.size, words=fold.words, result=after.bounds, encoding=options.encoding,
-        writable=options.writable, options=build, **fold.geometry,
+        elements=before.size, words=fold.words, result=None if options.writable else after.bounds,
+        encoding=options.encoding, writable=options.writable, options=build, **fold.geometry,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 
 from fxsim.integers import Array, exact, multiply
 from fxsim.types import TensorType
+from rtl.layout import Layout
 from rtl.lower.names import identifier
 from rtl.stream.accumulate import Accumulate
 from rtl.stream.folded_feeder import Feeder
@@ -45,6 +46,7 @@ class Engine:
 
     cycles   per frame, if nothing waits
     pe       processing elements: pi * po, depthwise pi
+    code_bits   of a weight that can be written, else None
     """
 
     feeder: Feeder
@@ -55,6 +57,7 @@ class Engine:
     bits: int
     signed: bool
     encoding: str
+    code_bits: int | None = None
 
     @property
     def parts(self) -> tuple[Part, Part, Part]:
@@ -75,6 +78,13 @@ class Engine:
     @property
     def pe(self) -> int:
         return self.pi if self.feeder.nest.depthwise else self.pi * self.po
+
+    def words(self, weights: Array) -> list[int]:
+        """What the memory of the weights holds for others of the same shape, which must be codes of
+        code_bits."""
+        ports = Layout(self.mac.core.in_layout.ports[1:])
+        ordered = _ordered(exact(weights), self.feeder.nest, self.pi, self.po)
+        return ports.integers(ports.pack([ordered]))
 
 
 def engine(
@@ -166,7 +176,7 @@ def engine(
     pipe = Pipe(f"{name}_mac", mac.core, f"{pi if depthwise else pi * po} products of a tick")
     port = mac.core.out_layout.ports[0]
     total = Accumulate(f"{name}_sum", "sum", po, port.width, y_bits, port.signed, nest.count)
-    return Engine(feeder, pipe, total, pi, po, y_bits, y_signed, encoding)
+    return Engine(feeder, pipe, total, pi, po, y_bits, y_signed, encoding, code_bits)
 
 
 def _encoding(name: str, encoding: str, weights: Array, writable: bool) -> str:

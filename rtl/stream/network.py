@@ -114,6 +114,13 @@ class Network:
         """The links between parts."""
         return [link for link in self.links if link.source is not None and link.target is not None]
 
+    def extra(self, part: Part) -> list[tuple[str, int, bool]]:
+        """(name, width, whether it is an input) of a part's ports that are no stream's; in the network's
+        module
+        they are wires PART__NAME."""
+        own = {name for s in (*part.inputs, *part.outputs) for name, _ in s.signals()}
+        return [port for port in part.ports() if port[0] not in own]
+
     def prefix(self, part: Part, port: str) -> str:
         """What the signals of a part's stream are called in the network's module."""
         for link in self.links:
@@ -142,12 +149,27 @@ class Network:
             ]
         ) + "\n"  # fmt: skip
 
+    def probe_ports(self) -> tuple[list[str], list[str]]:
+        """(ports, more) for `verilog` that show every link: probe__K__payload, K its place in `links`, and
+        bit K of probe__valid and probe__ready."""
+        ports, more = [], []
+        for k, link in enumerate(self.links):
+            ports.append(f"output {span(link.bits)}probe__{k}__payload")
+            more.append(f"  assign probe__{k}__payload = {link.wire}__payload;")
+        for name in ("valid", "ready"):
+            ports.append(f"output {span(len(self.links))}probe__{name}")
+            bits = ", ".join(f"{link.wire}__{name}" for link in reversed(self.links))
+            more.append(f"  assign probe__{name} = {{{bits}}};")
+        return ports, more
+
     def body(self) -> list[str]:
         """Verilog lines of the network's module: wires of the inner links, an instance per part."""
         lines = []
         for link in self.inner:
             lines.append(f"  wire {span(link.bits)}{link.wire}__payload;")
             lines.append(f"  wire {link.wire}__valid, {link.wire}__ready;")
+        for part in self.parts:
+            lines += [f"  wire {span(width)}{part.name}__{name};" for name, width, _ in self.extra(part)]
         for part in self.parts:
             lines += [
                 "",
@@ -171,13 +193,13 @@ class Network:
 
     # ---- Amaranth -------------------------------------------------------------------------------------
 
-    def elaborate(self, m: Module, i: Any, o: Any) -> dict[Link, dict[str, Any]]:
-        """Adds all parts to `m` between the streams i and o; returns the signals of every link."""
+    def elaborate(self, m: Module, i: Any, o: Any) -> dict[str, Any]:
+        """Adds all parts to `m` between the streams i and o; returns the signals PART__NAME of `extra`
+        ports."""
         pins = {}
         for part in self.parts:
             made, pins[part] = part.component()
             m.submodules[part.name] = made
-        found = {}
         for link in self.links:
             names = ("payload", "valid", "ready")
             source = {k: getattr(i, k) for k in names} if link.source is None else {
@@ -191,5 +213,4 @@ class Network:
                 target["valid"].eq(source["valid"]),
                 source["ready"].eq(target["ready"]),
             ]
-            found[link] = source
-        return found
+        return {f"{p.name}__{name}": pins[p][name] for p in self.parts for name, _, _ in self.extra(p)}
