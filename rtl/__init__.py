@@ -7,7 +7,7 @@ from importlib.util import find_spec
 if find_spec("amaranth") is None:
     raise ImportError("rtl needs amaranth; install the extra: pip install 'fxsim-hdl[rtl]'")
 
-from rtl import shift_add, synth
+from rtl import shift_add, synth, wrap
 from rtl.core import Core, build
 from rtl.export import write_project
 from rtl.iterate import IterateCore
@@ -26,5 +26,6 @@ __all__ = [
     "shift_add",
     "synth",
     "verify",
+    "wrap",
     "write_project",
 ]

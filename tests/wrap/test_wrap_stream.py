@@ -7,11 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from amaranth import Module, Signal
-from amaranth.hdl import ClockDomain
+from amaranth import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.sim import Simulator
 
 import fxsim
 import rtl
@@ -21,7 +19,7 @@ from rtl.bench import tools
 from rtl.layout import Layout, Port
 from rtl.wrap.lanes import slot
 from tests.wrap import wrap_bench
-from tests.wrap.wrap_cores import IN, OUT, Pairs
+from tests.wrap.wrap_cores import IN, OUT, Pairs, simulate
 
 
 def mixed(name: str = "mixed") -> rtl.Core:
@@ -80,18 +78,7 @@ def test_amaranth_form(lane_bits):
                 ctx.set(wrapped.s_axis_tvalid, 0)
         assert ctx.get(wrapped.frame_error) == 0
 
-    m = Module()
-    domain = ClockDomain("bench", reset_less=True)
-    domain.clk = wrapped.aclk
-    m.domains += domain
-    m.submodules.wrapped = wrapped
-    # The domain has a statement of its own, or it would be none.
-    beat = Signal()
-    m.d.bench += beat.eq(~beat)
-    simulator = Simulator(m)
-    simulator.add_clock(1e-6, domain="bench")
-    simulator.add_testbench(bench)
-    simulator.run()
+    simulate(wrapped, bench)
     found = wrapped.out_beat.decode(bytes(received))
     for got, want in zip(found, outputs, strict=True):
         np.testing.assert_array_equal(got, want)

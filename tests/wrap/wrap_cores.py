@@ -1,15 +1,17 @@
-"""A core written by hand: four transfers a frame in, two out, and weights that a bus writes."""
+"""A core written by hand, four transfers a frame in, two out, with weights; and a simulation of wrappers."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 import numpy as np
-from amaranth import Array, Module, Signal
+from amaranth import Array, ClockDomain, Module, Signal
 from amaranth.back.verilog import convert
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
 
+from rtl import wrap
 from rtl.layout import Layout, Port
 
 IN = Layout((Port("x", (3,), 5), Port("u", (), 12, signed=False)))
@@ -67,3 +69,19 @@ def pairs(x: np.ndarray, u: np.ndarray, weights=(0, 0, 0, 0)) -> list[np.ndarray
     w = np.array(weights, np.int64).reshape(2, 2)
     s = np.stack([totals + w[:, 0], np.broadcast_to(w[:, 1], totals.shape)], axis=2)
     return [s.reshape(-1, 2), np.tile([0, 1], len(totals))]
+
+
+def simulate(wrapped: wrap.AxiStream, testbench) -> None:
+    """Simulates the Amaranth form; its clock is the domain "bench"."""
+    m = Module()
+    domain = ClockDomain("bench", reset_less=True)
+    domain.clk = wrapped.aclk
+    m.domains += domain
+    m.submodules.wrapped = wrapped
+    # A domain without a register would be none.
+    beat = Signal()
+    m.d.bench += beat.eq(~beat)
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6, domain="bench")
+    simulator.add_testbench(testbench)
+    simulator.run()
