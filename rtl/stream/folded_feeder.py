@@ -29,7 +29,8 @@ class Feeder(Part):
 
     nest       the order of the ticks; its slices are elements / pi
     rom        a word of weights per tick of a position, w_bits each, in their order; none: w_bits 0
-    writable   the weights' memory has a write port: pins w__address, w__data, w__enable
+    writable   the weights' memory has a write port: pins w__address, w__data, w__enable, written at each edge
+               where w__enable; no frame may be on its way then
     capacity   words of the memory, a power of two; None: the least that lets writing and reading overlap
 
     A word is written into the memory (address: words since reset modulo capacity) and stays till it is freed.
@@ -130,13 +131,19 @@ class Feeder(Part):
         advance = w.wire("advance", w.bitwise("or", ready, w.invert(held)))
         ahead = w.wire("ahead", w.subtract(written, walk.word))  # words from this tick's on that are there
         there = w.bitwise("and", w.any(ahead), w.invert(w.cut(ahead, size - 1, size)))
+        used = w.wire("used", w.subtract(written, freed))
         able = there if walk.inside is None else w.bitwise("or", there, w.invert(walk.inside))
+        if self.nest.early:  # between frames, `freed` is where the next one begins
+            begun = w.flop("begun", 1)
+            some = w.bitwise("and", w.any(used), w.invert(w.cut(used, size - 1, size)))
+            able = w.bitwise("and", able, w.bitwise("or", begun, some))
         fire = w.wire("fire", w.bitwise("and", advance, w.wire("able", able)))
         w.load("valid", w.join(fire, w.cut(valid, 0, DEPTH - 1)), advance, True)
         w.drive("o__valid", held)
         walk.go(fire)
+        if self.nest.early:
+            w.load("begun", w.invert(walk.end), fire, True)
 
-        used = w.wire("used", w.subtract(written, freed))
         full = w.bitwise("and", w.cut(used, k, k + 1), w.invert(w.cut(used, k + 1, size)))
         room = w.drive("i__ready", w.invert(w.wire("full", full)))
         take = w.wire("take", w.bitwise("and", room, offered))

@@ -32,10 +32,11 @@ class Nest:
 
     A position frees the words before its first tap (row r, column c, clipped to the image) when it reads the
     first tap with row r in the image that is the first of its row or stands in column 0; the last tick of a
-    frame frees the rest of it.
+    frame frees the rest of it. Taps in the padding wait for nothing, but no frame begins before its first
+    word is there: else there would be ticks, and with wide padding results, without input.
 
-    Raises ValueError for a number that is too small, a kernel that does not fit, and a first position that
-    lies in the padding altogether.
+    Raises ValueError for a number that is too small, a kernel that does not fit, and a kernel that meets the
+    image nowhere.
     """
 
     height: int
@@ -67,11 +68,8 @@ class Nest:
                 f"kernel must fit into the padded image, not {self.kernel} with dilation {self.dilation} "
                 f"into {self.height}x{self.width} with {self.before} before and {self.after} after"
             )
-        if not self._taps[1][0, 0].any():  # else there would be results before there is input
-            raise ValueError(
-                f"padding before must let the kernel's first position meet the image, not {self.before} with "
-                f"kernel {self.kernel} and dilation {self.dilation} on {self.height}x{self.width}"
-            )
+        if not self._taps[1].any():
+            raise ValueError("kernel must meet the image, but it lies in the padding everywhere")
 
     @property
     def out(self) -> tuple[int, int]:
@@ -152,6 +150,11 @@ class Nest:
         return not self._taps[1].all()
 
     @property
+    def early(self) -> bool:
+        """Whether the first tick of a frame lies in the padding."""
+        return self.before != (0, 0)
+
+    @property
     def unread(self) -> int:
         """Words behind the last one that is read: the reader can end a frame before they are written."""
         pixel, inside, _ = self._taps
@@ -192,6 +195,7 @@ class Nest:
         reads = np.where(inside, pixel * self.words + word, -1)
         frees = np.where(begins, freed, done)
         reads, frees = (np.broadcast_to(a, shape).transpose(order).ravel().copy() for a in (reads, frees))
+        reads[0] = 0
         frees[-1] = self.beats
         return reads, frees
 
