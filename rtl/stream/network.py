@@ -181,6 +181,7 @@ class Network:
             for s in (*part.inputs, *part.outputs):
                 wire = self.prefix(part, s.name)
                 rows.append(", ".join(f".{s.name}__{k}({wire}__{k})" for k in ("payload", "valid", "ready")))
+            rows += [f".{name}({part.name}__{name})" for name, _, _ in self.extra(part)]
             lines += [*(f"    {r}," for r in rows[:-1]), f"    {rows[-1]}", "  );"]
         return lines
 
