@@ -10,8 +10,8 @@ from rtl.stream import control
 from rtl.stream.checks import counts
 from rtl.stream.part import Part, Stream
 
-REGISTERS = 8
-"""Most beats that are held in registers."""
+REGISTERS = 4
+"""Most beats that are held in registers: from five on a memory takes fewer cells, in every family."""
 
 
 @dataclass(frozen=True)

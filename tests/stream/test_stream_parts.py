@@ -93,7 +93,7 @@ def trimmed(p: Trim) -> Callable[[list[int]], list[int]]:
 
 
 def cases() -> Iterator[Case]:
-    for depth in (1, 2, 3, 4, 7, 8, 9, 10, 16, 19):
+    for depth in (1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 19):
         yield Case(Fifo("p", 5, depth), list)
     for p in (
         *(Gather("p", 3, count) for count in (1, 2, 3, 4, 7)), Gather("p", 6, 2, 3, (4, 1, 0, 5, 2, 3)),
@@ -104,7 +104,9 @@ def cases() -> Iterator[Case]:
     for p in (
         *(Spread("p", 3, count) for count in (1, 2, 3, 4, 5, 6, 7, 13)),
         Spread("p", 6, 2, 3, (4, 1, 0, 5, 2, 3)), Spread("p", 4, 3, 2, (5, 0, 3, 2), fill=-2),
-        Spread("p", 4, 1, 4, (1, 0), fill=1), Spread("p", 70, 3, 2)
+        Spread("p", 4, 1, 4, (1, 0), fill=1), Spread("p", 70, 3, 2),
+        *(Spread("p", 3, count, held=True) for count in (1, 2, 3, 8)),
+        Spread("p", 4, 3, 2, (5, 0, 3, 2), fill=1, held=True),
     ):  # fmt: skip
         yield Case(p, spread(p))
     for count in (1, 2, 3, 5):
@@ -161,6 +163,7 @@ FULL: dict[str, tuple[Any, int]] = {
     "one place": (Fifo("p", 2, 1), 96),
     "gather": (Gather("p", 2, 4), 49),
     "spread": (Spread("p", 2, 4), 193),
+    "spread with a register": (Spread("p", 2, 4, held=True), 193),
     "repeat": (Repeat("p", 2, 3), 145),
     "accumulate": (Accumulate("p", "sum", 1, 4, 8, True, 6), 49),
     "rom": (Rom("p", 2, 4, tuple(range(16)), 3), 49),

@@ -103,3 +103,15 @@ def test_verilog(name: str, rng: np.random.Generator) -> None:
         done = core.run(beats, idle=idle, backpressure=backpressure)
         assert (done.output == beats[:, None]).all()
         assert (done.cycles, done.latency) == predicted(net, 1000, 1000, idle, backpressure)
+
+
+@pytest.mark.parametrize(("held", "interval"), [(False, 9), (True, 5)])
+def test_a_register_lets_the_gather_go_on(held: bool, interval: int, rng: np.random.Generator) -> None:
+    """Five beats in, five out: one after the other, or at the same time."""
+    net, gather, spread = Network("pair"), Gather("a", BITS, 5), Spread("b", BITS, 5, held=held)
+    net.parts += [gather, spread]
+    for source, port, target in ((None, "i", gather), (gather, "o", spread), (spread, "o", None)):
+        net.connect(source, port, target, "i" if target else "o")
+    beats, never = rng.integers(64, size=100).tolist(), patterns.never()
+    assert simulated(net, beats, 100, never, never) == (beats, 6 + 19 * interval + 5)
+    assert predicted(net, 100, 100, never, never)[0] == 6 + 19 * interval + 5

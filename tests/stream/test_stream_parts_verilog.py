@@ -27,11 +27,12 @@ from tests.stream.parts_bench import alone, predicted
 from tests.stream.test_stream_parts import CASES, STALLS, accumulated, gathered, looked_up, spread, trimmed
 
 TEXTS = {
-    "fifo": (Fifo("p", 7, 5), list),
+    "fifo": (Fifo("p", 7, 4), list),
     "memory": (Fifo("p", 40, 64), list),
     "odd memory": (Fifo("p", 3, 37), list),
     "gather": (Gather("p", 12, 5, 3, (14, 2, 3, 1, 0, 7)), gathered),
     "spread": (Spread("p", 12, 5, 3, (14, 2, 3, 1, 0, 7), fill=-3), spread),
+    "spread with a register": (Spread("p", 12, 5, 3, (14, 2, 3, 1, 0, 7), fill=-3, held=True), spread),
     "maxima": (Accumulate("p", "max", 3, 7, 9, True, 6), accumulated),
     "constants": (Rom("p", 5, 33, tuple(pow(3, 40 + k, 2**33) for k in range(50)), 3), looked_up),
 }
