@@ -2,78 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from rtl.emit.writer import Writer
-from rtl.stream.steps import counter, flow
+from rtl.stream.steps import flow
 from rtl.stream.window_times import Tap, Times
 
 
 class Stepper:
-    """Writes the handshake of `times` and its counters.
+    """Writes the handshake of `times` and its counters, each only if something needs it.
 
-    Registers: `phase` is the step within a row and `line` the row, `gap` the number of steps until the next
-    emission, `beat` and `band` the output beat and row that is emitted next. Each is there only if needed.
-    One that does not begin with 0 holds its exclusive or with its first value, so that reset makes it 0.
+    Registers: `phase` is the step within a row and `line` the row; `gap` the number of steps until the next
+    emission, in that part of the frame that has emissions. Flags, which reset makes 0 as all of these: where
+    the image's rows begin and end, where the emissions do, and from which output row or beat on a tap is
+    inside the image, or outside.
 
     fire                the step is done in this cycle
     advance             the output register takes a beat, or rests
-    phase, next_phase   of this step and of the next; None where a row has one step
+    phase, next_phase   of this step and of the next; None where a row has one step, or nobody asks
     """
 
     def __init__(self, w: Writer, times: Times) -> None:
         self.w, self.times = w, times
-        self.firsts: dict[str, int] = {}
-        self.lines: dict[str, tuple[int, Any]] = {}
-        self.reached: dict[tuple[str, int], Any] = {}
-        self.within: dict[tuple[Tap, Tap], Any] = {}
-        self.phase = self.next_phase = None
-        t = times
-        self.origin = -t.lead % t.period
+        self.inner: dict[tuple[Tap, Tap], Any] = {}
+        t = times.control()
+        self.control = t
+        bands, beats = t.thresholds()
+        gaps = {t.step} if t.across > 1 else set()
+        gaps |= {t.row_gap} if t.down > 1 else set()
+        sparse = int(t.emitting().sum()) < t.steps
         self.above = -(-t.lead // t.period)  # lines before the one of the image's first row
-        last = t.steps - t.lead - 1
-        self.last_phase, self.last_line = last % t.period, last // t.period + self.above
-        gaps = dict(zip(("beat", "band", "frame"), t.gaps, strict=True))
-        if t.across == 1:
-            del gaps["beat"]
-        if t.down == 1:
-            del gaps["band"]
-        self.gaps = gaps
+        # The first step's phase; the register holds its exclusive or with that, which reset makes 0.
+        self.origin = -t.lead % t.period
+        self.phase = self.line = self.next_phase = None
+        if t.period > 1 and (t.history or not t.always or sparse or bands or beats):
+            width = (t.period - 1).bit_length()
+            held = w.flop("phase", width)
+            self.phase = (
+                w.wire("phase_now", w.bitwise("xor", held, w.constant(self.origin, width)))
+                if self.origin
+                else held
+            )
+        self.end = t.steps - t.lead - 1
+        lines = self._place(self.end)[1]
+        if lines and (not t.always or sparse or bands):
+            self.line = w.flop("line", lines.bit_length())
+        wait = max((g - 1 for g in gaps), default=0)
+        self.gap = w.flop("gap", wait.bit_length()) if wait else None
+        self.flags = {name: w.flop(name, 1) for name in self._flags()}
 
-        phased = t.period > 1 and (t.history > 0 or not t.always)
-        if phased:
-            self.phase = self._register("phase", (t.period - 1).bit_length(), self.origin)
-        self.line = None
-        if not t.always and self.last_line:
-            self.line = self._register("line", self.last_line.bit_length())
         takes = self._takes()
-        wait = max(t.first + t.lead, *(g - 1 for g in gaps.values()))
-        self.gap = self._register("gap", wait.bit_length(), t.first + t.lead) if wait else None
-        self.due = None if self.gap is None else w.wire("due", self._is(self.gap, 0))
         needs = takes
-        if "line_begun" in self.lines:
-            needs = w.wire("waits", w.bitwise("or", takes, w.invert(self.lines["line_begun"][1])))
-        moves = flow(w, 1, needs, takes, self.due)
-        self.fire, self.advance = moves.fire, moves.advance
+        if "begun" in self.flags:
+            needs = w.wire("waits", w.bitwise("or", takes, w.invert(self.flags["begun"])))
+        emits = self._and(self.flags.get("open"), self._not(self.flags.get("done")))
+        if self.gap is not None:
+            emits = self._and(emits, self._is(self.gap, 0))
+        due = None if emits is None else w.wire("due", emits)
+        self.advance, self.fire, _ = flow(w, 1, needs, takes, due)
         self._position()
-        self._emission()
+        self._emission(due, bands, beats)
 
-    # ---- registers that need not begin with 0 ---------------------------------------------------------
-
-    def _register(self, name: str, width: int, first: int = 0) -> Any:
-        w, self.firsts[name] = self.w, first
-        held = w.flop(name, width)
-        return w.wire(f"{name}_value", w.bitwise("xor", held, w.constant(first, width))) if first else held
-
-    def _load(self, name: str, v: Any, enable: Any) -> None:
-        w, first = self.w, self.firsts[name]
-        if first:
-            v = w.bitwise("xor", v, w.constant(first, w.width(v)))
-        w.load(name, v, enable, True)
+    # ---- conditions -----------------------------------------------------------------------------------
 
     def _is(self, v: Any, value: int) -> Any:
-        return self.w.equal(v, self.w.constant(value, self.w.width(v)))
+        """Whether a counter has the value; None without the counter."""
+        return None if v is None else self.w.equal(v, self.w.constant(value, self.w.width(v)))
+
+    def _not(self, v: Any) -> Any:
+        return None if v is None else self.w.invert(v)
 
     def _and(self, *conditions: Any) -> Any:
         """All conditions that are not None; None if there are none."""
@@ -83,106 +80,128 @@ class Stepper:
                 found = c if found is None else self.w.bitwise("and", found, c)
         return found
 
+    def _place(self, time: int) -> tuple[int, int]:
+        """Phase and line at a time of the frame."""
+        return time % self.control.period, time // self.control.period + self.above
+
+    def _at(self, name: str, time: int) -> Any:
+        phase, line = self._place(time)
+        found = self._and(self._is(self.line, line), self._is(self.phase, phase))
+        return None if found is None else self.w.wire(name, found)
+
+    def _mark(self, name: str, held: Any, reaches: Any, ends: Any, enable: Any) -> None:
+        """A flag that is 1 from the step after the one of `reaches` to that of `ends`, which wins."""
+        w = self.w
+        v = w.bitwise("or", held, w.wire(f"{name}_next", reaches))
+        w.load(name, v if ends is None else w.bitwise("and", w.invert(ends), v), enable, True)
+
     # ---- where in the input a step stands -------------------------------------------------------------
 
+    def _flags(self) -> list[str]:
+        t, found = self.control, []
+        if self.above:
+            found.append("begun")
+        if self._place(self.end)[1] >= self.above + t.rows:
+            found.append("ended")
+        if t.first + t.lead:
+            found.append("open")
+        elif t.last < self.end:
+            found.append("done")
+        return found
+
     def _takes(self) -> Any:
-        w, t = self.w, self.times
+        w, t = self.w, self.control
         if t.always:
             return None
-        conditions = []
+        short = None
         if t.period > t.taken:
-            conditions.append(w.less(self.phase, w.constant(t.taken, w.width(self.phase)), False))
-        for name, line in (("line_begun", self.above), ("line_ended", self.above + t.rows)):
-            if 0 < line <= self.last_line:
-                self.lines[name] = line, w.flop(name, 1)
-                held = self.lines[name][1]
-                conditions.append(held if name == "line_begun" else w.invert(held))
-        return w.wire("takes", self._and(*conditions))
+            short = w.less(self.phase, w.constant(t.taken, w.width(self.phase)), False)
+        return w.wire("takes", self._and(short, self.flags.get("begun"), self._not(self.flags.get("ended"))))
 
     def _position(self) -> None:
-        """The next phase and line."""
-        w, t = self.w, self.times
+        """The next phase and line, and the flags of the image's rows."""
+        w, t = self.w, self.control
         turns = None
         if self.phase is not None:
             turns = w.wire("phase_last", self._is(self.phase, t.period - 1))
-        ends = None  # the frame, where it does not end as every row does
-        if not t.always:
-            line = None if self.line is None else self._is(self.line, self.last_line)
-            phase = None if self.phase is None else self._is(self.phase, self.last_phase)
-            ends = w.wire("frame_last", self._and(line, phase))
+        whole = self._place(self.end)[0] == t.period - 1 and not self.origin  # as every row
+        self.last = turns if self.line is None and whole else self._at("frame_last", self.end)
         if self.phase is not None:
             width = w.width(self.phase)
-            nxt = w.pick(turns, w.constant(0, width), w.add(self.phase, w.constant(1, width)))
-            if ends is not None and (self.last_phase, self.origin) != (t.period - 1, 0):
-                nxt = w.pick(ends, w.constant(self.origin, width), w.wire("phase_after", nxt))
-            self.next_phase = w.wire("phase_next", nxt)
-            self._load("phase", self.next_phase, self.fire)
-        if t.always:
-            return
+            after = w.pick(turns, w.constant(0, width), w.add(self.phase, w.constant(1, width)))
+            if not whole:
+                after = w.pick(self.last, w.constant(self.origin, width), w.wire("phase_after", after))
+            self.next_phase = w.wire("phase_next", after)
+            v = self.next_phase
+            v = w.bitwise("xor", v, w.constant(self.origin, width)) if self.origin else v
+            w.load("phase", v, self.fire, True)
         if self.line is not None:
             width = w.width(self.line)
             after = w.wire("line_after", w.add(self.line, w.constant(1, width)))
             if turns is not None:
                 after = w.wire("line_turned", w.pick(turns, after, self.line))
-            self._load("line", w.pick(ends, w.constant(0, width), after), self.fire)
-        for name, (line, held) in self.lines.items():
-            reaches = self._and(turns, self._is(self.line, line - 1))
-            self._mark(name, held, reaches, ends, self.fire)
-
-    def _mark(self, name: str, held: Any, reaches: Any, ends: Any, enable: Any) -> None:
-        """A flag that is 1 from the step after `reaches` to the one of `ends`."""
-        w = self.w
-        v = w.bitwise("or", held, w.wire(f"{name}_next", reaches))
-        w.load(name, v if ends is None else w.bitwise("and", w.invert(ends), v), enable, True)
+            w.load("line", w.pick(self.last, w.constant(0, width), after), self.fire, True)
+        for name, line in (("begun", self.above), ("ended", self.above + t.rows)):
+            if name in self.flags:
+                reaches = self._and(turns, self._is(self.line, line - 1))
+                self._mark(name, self.flags[name], reaches, self.last, self.fire)
 
     # ---- which output beat comes next -----------------------------------------------------------------
 
-    def _emission(self) -> None:
-        """The counters of output beats and rows, the gap to the next emission."""
-        w, t, gaps = self.w, self.times, self.gaps
-        bands = thresholds(t.down_taps, t.down)
-        beats = thresholds(t.across_taps.values(), t.across)
-        uneven = len(set(gaps.values())) > 1
-        need_band = t.down > 1 and (bool(bands) or (uneven and gaps["band"] != gaps["frame"]))
-        need_beat = t.across > 1 and (bool(beats) or need_band or uneven)
-        emitted = self.fire
-        if self.gap is not None:
-            emitted = w.wire("emitted", w.bitwise("and", self.fire, self.due))
-        across, last_beat = counter(w, "beat", t.across if need_beat else 1, emitted)
-        turns = w.wire("band_turns", w.bitwise("and", emitted, last_beat)) if need_beat else emitted
-        down, last_band = counter(w, "band", t.down if need_band else 1, turns)
+    def _emission(self, due: Any, bands: list[int], beats: list[int]) -> None:
+        """The flags and the gap of emissions, the flags of output rows and beats."""
+        w, t = self.w, self.control
+        emitted = self.fire if due is None else w.wire("emitted", w.bitwise("and", self.fire, due))
+        row = t.first + (t.across - 1) * t.step  # time of the first row's last emission
+        turn = self._is(self.phase, self._place(row)[0]) if t.across > 1 else None
+        turn = None if turn is None else w.wire("row_last", turn)
+        final = None
+        if self.flags.keys() & {"open", "done"} or self.gap is not None or bands:
+            final = self.last if t.last == self.end else self._at("emission_last", t.last)
+        if "open" in self.flags:
+            before = self._at("open_next_step", t.first - 1)
+            self._mark("open", self.flags["open"], before, self._and(due, final), self.fire)
+        if "done" in self.flags:
+            self._mark("done", self.flags["done"], self._and(due, final), self.last, self.fire)
+        self.reached = {}
         for c in beats:
             held = self.reached["beat", c] = w.flop(f"beat_from_{c}", 1)
-            self._mark(f"beat_from_{c}", held, self._is(across, c - 1), last_beat, emitted)
+            reaches = self._is(self.phase, self._place(t.first + (c - 1) * t.step)[0])
+            self._mark(f"beat_from_{c}", held, reaches, turn, emitted)
+        turns = emitted if turn is None else w.wire("row_emitted", w.bitwise("and", emitted, turn))
         for c in bands:
             held = self.reached["band", c] = w.flop(f"band_from_{c}", 1)
-            self._mark(f"band_from_{c}", held, self._is(down, c - 1), last_band, turns)
-        if self.gap is None:
-            return
+            reaches = self._is(self.line, self._place(row + (c - 1) * t.stride * t.period)[1])
+            self._mark(f"band_from_{c}", held, reaches, final, turns)
+        if self.gap is not None:
+            self._gap(due, turn, final)
+
+    def _gap(self, due: Any, turn: Any, final: Any) -> None:
+        """Counts down to the next emission, if one comes in this frame; the first one finds 0."""
+        w, t = self.w, self.control
         width = w.width(self.gap)
-        again = w.constant(gaps["frame"] - 1, width)
-        if "band" in gaps and gaps["band"] != gaps["frame"]:
-            again = w.pick(last_band, again, w.constant(gaps["band"] - 1, width))
-        if "beat" in gaps and uneven:
-            again = w.pick(last_beat, w.wire("gap_turned", again), w.constant(gaps["beat"] - 1, width))
-        again = w.wire("gap_again", again)
+        again = w.constant(t.row_gap - 1, width) if t.down > 1 else w.constant(0, width)
+        if t.down > 1 and t.row_gap > 1 and final is not None:
+            again = w.pick(final, w.constant(0, width), again)
+        if t.across > 1:
+            again = w.pick(turn, w.wire("gap_turned", again), w.constant(t.step - 1, width))
         less = w.wire("gap_less", w.subtract(self.gap, w.constant(1, width)))
-        self._load("gap", w.pick(self.due, again, less), self.fire)
+        v = w.pick(due, w.wire("gap_again", again), less)
+        enable = self.fire
+        busy = self._and(self.flags.get("open"), self._not(self.flags.get("done")))
+        if busy is not None:
+            enable = w.wire("gap_counts", w.bitwise("and", self.fire, busy))
+        w.load("gap", v, enable, True)
 
     def inside(self, down: Tap, across: Tap) -> Any:
         """Whether the pixel of two taps lies in the image at the next emission; None where it always does."""
-        if (down, across) not in self.within:
+        if (down, across) not in self.inner:
             found = self._and(self._range("band", down), self._range("beat", across))
             if found is not None:
-                found = self.w.wire(f"inside_{len(self.within)}", found)
-            self.within[down, across] = found
-        return self.within[down, across]
+                found = self.w.wire(f"inside_{len(self.inner)}", found)
+            self.inner[down, across] = found
+        return self.inner[down, across]
 
     def _range(self, name: str, tap: Tap) -> Any:
         began, ended = (self.reached.get((name, c)) for c in (tap.first, tap.end))
-        return self._and(began, None if ended is None else self.w.invert(ended))
-
-
-def thresholds(taps: Iterable[Tap | None], count: int) -> list[int]:
-    """Positions of 1..count-1 at which any of the taps enters or leaves the image."""
-    return sorted({c for t in taps if t for c in (t.first, t.end) if 0 < c < count})
+        return self._and(began, self._not(ended))

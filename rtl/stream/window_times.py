@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +28,10 @@ def tap(offset: int, stride: int, size: int, positions: int) -> Tap | None:
     return Tap(offset, first, end) if first < end else None
 
 
+def _within(taps: Iterable[Tap | None], count: int) -> list[int]:
+    return sorted({c for t in taps if t for c in (t.first, t.end) if 0 < c < count})
+
+
 @dataclass(frozen=True)
 class Times:
     """The steps of a frame, in which time counts steps from the one that could take the frame's first beat.
@@ -34,7 +39,7 @@ class Times:
     A row of the image lasts `period` steps, of which the first `taken` take a beat: a tap is always the same
     number of steps before the beat that is taken now, whatever row and frame that one belongs to. Output beat
     b of row r is emitted at time first + r * stride * period + b * step. Only where padding makes a row of
-    the output longer than `stride` rows of the input is `period` greater than `taken`. The frame has `lead`
+    the output longer than one of the input is `period` greater than `taken`. The frame has `lead`
     steps before time 0, where a window lies in the padding altogether: they wait for the frame's first beat,
     so that nothing is given for a frame that may never come. The frame ends with the last beat taken or
     emitted; the next one's steps come after.
@@ -61,8 +66,8 @@ class Times:
 
     @cached_property
     def period(self) -> int:
-        """Steps from one input row to the next: the fewest that keep the emissions apart."""
-        return max(self.taken, ((self.across - 1) * self.step) // self.stride + 1)
+        """Steps from one input row to the next, no fewer than an output row lasts: emissions keep apart."""
+        return max(self.taken, (self.across - 1) * self.step + 1)
 
     @cached_property
     def _taps(self) -> tuple[tuple[Tap | None, ...], dict[int, Tap]]:
@@ -126,10 +131,20 @@ class Times:
         return self.steps == self.rows * self.taken
 
     @property
-    def gaps(self) -> tuple[int, int, int]:
-        """Steps from an emission to the next: within a row, to the next row, to the next frame."""
-        row = self.stride * self.period - (self.across - 1) * self.step
-        return self.step, row, self.steps - (self.last - self.first)
+    def row_gap(self) -> int:
+        """Steps from a row's last emission to the next row's first one."""
+        return self.stride * self.period - (self.across - 1) * self.step
+
+    def thresholds(self) -> tuple[list[int], list[int]]:
+        """Output rows, and output beats, from 1 on at which any tap enters or leaves the image."""
+        return _within(self.down_taps, self.down), _within(self.across_taps.values(), self.across)
+
+    def control(self) -> Times:
+        """Times whose steps are these, repeated, with the fewest rows."""
+        short = replace(self, rows=self.stride, down=1)
+        same = (short.steps, short.first) == (self.stride * self.period, self.first)
+        whole = self.always and self.rows == self.down * self.stride and not self.thresholds()[0]
+        return short if same and whole else self
 
     def taking(self) -> np.ndarray:
         """Bool per step of a frame: whether it takes a beat."""

@@ -29,6 +29,8 @@ GEOMETRIES: dict[str, dict[str, Any]] = {
         "stride": (2, 3), "before": (1, 1), "after": (1, 2), "fill": -40, "out_bits": 7},
     "one axis": {"height": 20, "width": 1, "elements": 3, "bits": 5, "lanes": 1, "kernel": (4, 1),
         "stride": (3, 1), "before": (2, 0), "after": (3, 0), "signed": False, "fill": 70, "out_bits": 7},
+    "wide, 20 lanes": {"height": 12, "width": 130, "elements": 1, "bits": 4, "lanes": 20, "kernel": (5, 6),
+        "stride": (1, 4), "before": (2, 1), "after": (2, 1)},
     "pad": {"height": 5, "width": 6, "elements": 1, "bits": 4, "lanes": 1, "kernel": (1, 1),
         "before": (2, 1), "after": (1, 3), "fill": 7},
 }  # fmt: skip

@@ -66,9 +66,11 @@ def test_random_geometries(part: int, rng: np.random.Generator) -> None:
         {"kernel": (1, 3), "stride": (1, 4), "lanes": 4, "width": 12},
         {"kernel": (3, 1), "before": (4, 0), "after": (0, 0), "lanes": 3, "width": 7},
         {"kernel": (1, 1), "stride": (2, 2), "lanes": 2, "width": 7},
+        {"kernel": (3, 2), "stride": (3, 3), "dilation": (2, 1), "before": (3, 0), "after": (3, 0),
+            "height": 1, "width": 2},
         {"kernel": (2, 6), "height": 2, "width": 6, "lanes": 4},
     ],
-)
+)  # fmt: skip
 def test_corners(change: dict[str, Any], rng: np.random.Generator) -> None:
     """Images that lie in the padding, kernels beyond the image, lanes that no window reads."""
     whole = {"height": 6, "width": 5, "elements": 1, "bits": 3, "lanes": 1, "fill": -4}

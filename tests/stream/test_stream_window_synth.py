@@ -20,7 +20,7 @@ def test_block_ram() -> None:
     part, found = mapped(256, 1)
     assert part.memory == 4 * 256 * 8
     assert (found.bram, found.lutram, found.dsp, found.other) == (1, 0, 0, 0)
-    assert found.lut < 140 and found.ff < 25 * 8 + 20 * 8 + 60  # taps, the columns behind them, counters
+    assert found.lut < 120 and found.ff < 25 * 8 + 20 * 8 + 40  # taps, the columns behind them, control
 
 
 def test_lut_ram() -> None:
