@@ -101,7 +101,7 @@ class Fifo(Part):
         skip = w.wire("skip", w.bitwise("and", push, level))
         w.load("some", w.bitwise("or", push, kept), reset=True)
         w.load("full", w.bitwise("or", stays, fills), reset=True)
-        w.load("fresh", skip, reset=True)
+        w.load("fresh", skip)
         w.load("bypass", data)
         word = w.memory("store", self.bits, self.depth)
         w.access("store", first, w.invert(skip), (write, data, push))
