@@ -105,6 +105,10 @@ class Tables:
         """Beats that a FIFO or memory holds."""
         return int(self.table[self.number(name), CAPACITY])
 
+    def bits(self, name: str) -> int:
+        """Of a beat that comes to the part."""
+        return self.links[self.inputs[self.number(name)][0]].bits
+
     def with_capacity(self, capacities: Mapping[str, int]) -> Tables:
         """The same network with other depths of FIFOs, or capacities of memories."""
         made = copy.copy(self)

@@ -27,6 +27,10 @@ class Timed(Part):
     rule: Any
 
     @property
+    def title(self) -> str:
+        return type(self.rule).__name__
+
+    @property
     def inputs(self) -> tuple[Stream, ...]:
         ways = self.rule.ways if isinstance(self.rule, c.Join) else 1
         return tuple(Stream(f"i{k}", 1) for k in range(ways))
