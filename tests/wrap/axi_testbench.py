@@ -87,7 +87,7 @@ def want(values, weights=(0, 0, 0, 0)):
     return [octets[k : k + 2].tobytes() for k in range(0, len(octets), 2)]
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def frames_with_pauses(dut):
     bench = Bench(dut)
     for seed in (None, 1, 2, 3):
@@ -101,7 +101,7 @@ async def frames_with_pauses(dut):
         await bench.weights([0, 0, 0, 0])
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def wrong_tlast_is_flagged_and_moves_no_frame(dut):
     bench = await Bench(dut).start(4)
     values, octets = frames(6)
@@ -125,7 +125,7 @@ async def wrong_tlast_is_flagged_and_moves_no_frame(dut):
     assert dut.frame_error.value == 0
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def every_register_is_read_and_written(dut):
     bench = await Bench(dut).start()
     constants = {0x00: 0x4658534D, 0x04: 0x00010000, CONTROL: 0, STATUS: 0, 0x24: 4, 0x28: 2}
@@ -180,7 +180,7 @@ async def count(dut):
             STALLS[side] += valid and not ready
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def busy_from_the_first_transfer_to_the_last(dut):
     bench = await Bench(dut).start()
     values, octets = frames(3)
@@ -196,7 +196,7 @@ async def busy_from_the_first_transfer_to_the_last(dut):
     assert await bench.read(STATUS) & 1 == 0
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def a_soft_reset_keeps_what_is_offered_and_empties_the_rest(dut):
     bench = await Bench(dut).start()
     values, octets = frames(3)
@@ -222,8 +222,22 @@ async def a_soft_reset_keeps_what_is_offered_and_empties_the_rest(dut):
     assert kept == want(values)[0][: BEAT_OUT.octets] and frame == want(values)[1]
     assert await bench.read(STATUS) == EARLY << 1 and await bench.read(FRAMES_OUT) == 1
 
+    # In its cycle, that in which the answer to the write comes, nothing is taken.
+    seen = []
+    for kind in (CLEAR, RESET):
+        for _ in range(5):
+            await RisingEdge(dut.aclk)
+        writes = cocotb.start_soon(bench.write(CONTROL, kind))
+        while not dut.s_axil_bvalid.value:
+            await RisingEdge(dut.aclk)
+        seen.append(int(dut.s_axis_tready.value))
+        await RisingEdge(dut.aclk)
+        await writes
+        seen.append(int(dut.s_axis_tready.value))
+    assert seen == [1, 1, 0, 1]
 
-@cocotb.test()
+
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def weights_are_written_whole(dut):
     bench = await Bench(dut).start()
     values, octets = frames(1)
@@ -238,7 +252,7 @@ async def weights_are_written_whole(dut):
     assert await bench.receive(1) == want(values, [1, (1 << 32) + 77, 3, 4])
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def accesses_with_pauses(dut):
     bench = await Bench(dut).start()
     channels = (bench.master.write_if, bench.master.read_if)
@@ -259,7 +273,7 @@ async def accesses_with_pauses(dut):
     assert bytes(many.data)[:8] == (0x4658534D).to_bytes(4, "little") + (0x10000).to_bytes(4, "little")
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def no_output_follows_an_input_within_a_cycle(dut):
     bench = await Bench(dut).start()
     _, octets = frames(2)

@@ -12,7 +12,7 @@ from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=100, timeout_unit="us")
 async def frames_of_one_transfer(dut):
     job = np.load(os.environ["JOB"])
     Clock(dut.aclk, 10, "ns").start()
