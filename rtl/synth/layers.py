@@ -15,6 +15,7 @@ from rtl.synth.targets import Target, target
 
 if TYPE_CHECKING:
     from rtl.core import Core
+    from rtl.schedule.core import StreamCore
 
 INPUTS, CONTROL = "(inputs)", "(control)"
 """Rows beside the graph's blocks: the input registers; the handshake, and what belongs to no block."""
@@ -22,12 +23,14 @@ INPUTS, CONTROL = "(inputs)", "(control)"
 
 @dataclass(frozen=True)
 class Layer:
-    """One outermost block of the graph (its kind), or value outside blocks (its op), as a module of its own.
+    """One outermost block of the graph (its kind), or value outside blocks (its op), as a module of its own;
+    of a streamed core one part (its type), named by the block that it works for.
 
-    first_stage, last_stage   pipeline stages that compute it (None for the rows that are no block)
+    first_stage, last_stage   pipeline stages that compute it (None for rows that are no block, and for parts)
     adders        of its netlist
     registers     bits that hold its values, up to the last stage that reads them, before synthesis
     utilization   its cells
+    part, memory  of a part: its name, and the bits that it keeps in memories; else "" and None
     """
 
     name: str
@@ -37,6 +40,8 @@ class Layer:
     adders: int
     registers: int
     utilization: mapping.Utilization
+    part: str = ""
+    memory: int | None = None
 
     @property
     def stages(self) -> str:
@@ -47,9 +52,11 @@ class Layer:
 
 
 def layers(
-    core: Core, target: str | Target = "xc7", *, device: str | None = None, timeout: float = mapping.TIMEOUT
-) -> list[Layer]:
-    """What each block of the graph takes: input registers, the blocks in the graph's order, the control.
+    core: Core | StreamCore, target: str | Target = "xc7", *, device: str | None = None,
+    timeout: float = mapping.TIMEOUT,
+) -> list[Layer]:  # fmt: skip
+    """What each block of the graph takes: input registers, the blocks in the graph's order, the control. Of a
+    streamed core: what each of its parts takes (`rtl.synth.parts`).
 
     The core's Verilog is cut along the borders of its blocks before anything is optimised: every operator
     goes to the block whose value it computes, and a register to the block whose value it holds, though later
@@ -59,6 +66,10 @@ def layers(
     Raises what `synthesize` does.
     """
     family = _family(target)
+    if hasattr(core, "network"):
+        from rtl.synth.parts import parts as of_parts
+
+        return of_parts(core, family, device=device, timeout=timeout)
     command = mapping.command(family, device)
     parts = _parts(core)
     verilog = core.verilog()
