@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fxsim.integers import Array, exact, multiply
+from fxsim.integers import Array, exact
 from fxsim.types import TensorType
 from rtl.layout import Layout
 from rtl.lower.names import identifier
@@ -17,8 +17,11 @@ from rtl.stream.folded_feeder import Feeder
 from rtl.stream.folded_mac import codes, shifts, varies
 from rtl.stream.folded_nest import Nest
 from rtl.stream.folded_shifts import terms_of
+from rtl.stream.folded_split import feasible, integers, ordered_weights, read_span, result_span, split
 from rtl.stream.part import Part
 from rtl.stream.pipe import Pipe
+
+__all__ = ("ENCODINGS", "Engine", "engine", "feasible", "split")
 
 ENCODINGS = ("codes", "shifts", "auto")
 """How weights stand in their memory. One product of an 8-bit (4-bit) x in LUTs of ECP5 by Yosys, registers at
@@ -41,8 +44,8 @@ So "auto" takes shifts where every weight is 0 or one power of two, else codes.
 class Engine:
     """The parts of a folded layer in the order of their chain, and what goes out.
 
-    A frame is out[0] * out[1] positions in raster order, a position `beats` beats, a beat `po` results of
-    `bits` bits, two's complement where `signed`, output channels in order.
+    A frame is out[0] * out[1] positions in raster order, a position `beats` beats, a beat `po` results in
+    lo..hi, each of `bits` bits, two's complement where `signed`, output channels in order.
 
     cycles   per frame, if nothing waits
     pe       processing elements: pi * po, depthwise pi
@@ -54,10 +57,18 @@ class Engine:
     total: Accumulate
     pi: int
     po: int
-    bits: int
-    signed: bool
+    lo: int
+    hi: int
     encoding: str
     code_bits: int | None = None
+
+    @property
+    def bits(self) -> int:
+        return self.total.out_bits
+
+    @property
+    def signed(self) -> bool:
+        return self.lo < 0
 
     @property
     def parts(self) -> tuple[Part, Part, Part]:
@@ -83,7 +94,7 @@ class Engine:
         """What the memory of the weights holds for others of the same shape, which must be codes of
         code_bits."""
         ports = Layout(self.mac.core.in_layout.ports[1:])
-        ordered = _ordered(exact(weights), self.feeder.nest, self.pi, self.po)
+        ordered = ordered_weights(exact(weights), self.feeder.nest, self.pi, self.po)
         return ports.integers(ports.pack([ordered]))
 
 
@@ -133,14 +144,17 @@ def engine(
     Raises ValueError where a number is out of range or `pe` is no such product, TypeError for weights that
     are no integers.
     """
-    w = _weights(name, weights, words * elements)
+    for field, value in (("words", words), ("elements", elements), ("bits", bits)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{field} of {name} must be an integer of at least 1, not {value!r}")
+    w = integers(name, weights, words * elements)
     depthwise = w.ndim == 3
     pi, po = split(name, pe, elements, None if depthwise else w.shape[3])
     nest = Nest(
         height, width, words, elements // pi, w.shape[:2], stride, dilation, before, after,
         1 if depthwise else w.shape[3] // po, depthwise,
     )  # fmt: skip
-    span = _span(name, bits, signed, lo, hi, fill, nest)
+    span = read_span(name, bits, signed, lo, hi, fill, nest)
     if writable:
         least, most = int(w.min()), int(w.max())
         need = 1 + max(most.bit_length(), (-1 - least).bit_length() if least < 0 else 0)
@@ -149,11 +163,13 @@ def engine(
             raise ValueError(f"code_bits of {name} must be at least {need}, not {code_bits!r}")
     elif code_bits is not None:
         raise ValueError(f"code_bits of {name} must be None unless its weights are writable")
-    low, high = result or _result(w, span, code_bits)
-    y_signed = low < 0
-    y_bits = max(high.bit_length(), (-1 - low).bit_length() if y_signed else 0, 1 - y_signed) + y_signed
+    low, high = result_span(w, span, code_bits) if result is None else result
+    if low > high:
+        raise ValueError(f"result of {name} must be an interval, not {result!r}")
+    y = TensorType((), 0, exact(low), exact(high))
+    y_bits, y_signed = y.max_width, low < 0
     x = TensorType((pi,), 0, np.full(pi, span[0]), np.full(pi, span[1]))
-    ordered = _ordered(w, nest, pi, po)
+    ordered = ordered_weights(w, nest, pi, po)
     encoding = _encoding(name, encoding, ordered, writable)
     module, build = identifier(f"{top}_{name}_mac"), dict(options or {})
     if encoding == "codes":
@@ -169,14 +185,14 @@ def engine(
         signed,
         mac.rom,
         mac.w_bits,
-        fill,
+        fill if nest.padded else 0,
         capacity,
         writable,
     )
     pipe = Pipe(f"{name}_mac", mac.core, f"{pi if depthwise else pi * po} products of a tick")
     port = mac.core.out_layout.ports[0]
     total = Accumulate(f"{name}_sum", "sum", po, port.width, y_bits, port.signed, nest.count)
-    return Engine(feeder, pipe, total, pi, po, y_bits, y_signed, encoding, code_bits)
+    return Engine(feeder, pipe, total, pi, po, int(low), int(high), encoding, code_bits)
 
 
 def _encoding(name: str, encoding: str, weights: Array, writable: bool) -> str:
@@ -188,80 +204,3 @@ def _encoding(name: str, encoding: str, weights: Array, writable: bool) -> str:
     if encoding != "auto":
         return encoding
     return "shifts" if not writable and varies(weights) and terms_of(weights) == 1 else "codes"
-
-
-def _weights(name: str, weights: Any, channels: int) -> Array:
-    w = np.asarray(weights)
-    if w.dtype.kind not in "iuO":
-        raise TypeError(f"weights of {name} must be integers, not {w.dtype}")
-    if w.ndim not in (3, 4) or w.shape[2] != channels or not w.size:
-        raise ValueError(
-            f"weights of {name} must have shape (kh, kw, {channels}, out) or (kh, kw, {channels}), "
-            f"not {w.shape}"
-        )
-    return exact(w)
-
-
-def feasible(elements: int, out: int | None) -> list[int]:
-    """The numbers of processing elements that divide a layer, ascending; depthwise where out is None."""
-    return (
-        _divisors(elements)
-        if out is None
-        else sorted({a * b for a in _divisors(out) for b in _divisors(elements)})
-    )
-
-
-def split(name: str, pe: int, elements: int, out: int | None) -> tuple[int, int]:
-    """(pi, po) of `pe` processing elements; depthwise (out None): both are pe."""
-    if isinstance(pe, bool) or not isinstance(pe, (int, np.integer)) or pe < 1:
-        raise ValueError(f"pe of {name} must be an integer of at least 1, not {pe!r}")
-    pe = int(pe)
-    if out is None:
-        if elements % pe:
-            raise ValueError(f"pe of {name} must divide its {elements} elements of a beat, not {pe}")
-        return pe, pe
-    found = [d for d in range(1, out + 1) if out % d == 0 and pe % d == 0 and elements % (pe // d) == 0]
-    if found:
-        return pe // found[-1], found[-1]
-    able = feasible(elements, out)
-    near = [v for v in able if v < pe][-1:] + [v for v in able if v > pe][:1]
-    raise ValueError(
-        f"pe of {name} must be a product of a divisor of {out} and a divisor of {elements}, for example "
-        f"{' or '.join(map(str, near))}, not {pe}"
-    )
-
-
-def _divisors(n: int) -> list[int]:
-    return [d for d in range(1, n + 1) if n % d == 0]
-
-
-def _span(
-    name: str, bits: int, signed: bool, lo: int | None, hi: int | None, fill: int, nest: Nest
-) -> tuple[int, int]:
-    """The interval of what a tick reads, the padding included."""
-    least, most = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    lo, hi = least if lo is None else lo, most if hi is None else hi
-    if not least <= lo <= hi <= most:
-        raise ValueError(f"lo and hi of {name} must lie in {least}..{most}, not {lo!r} and {hi!r}")
-    if nest.padded:
-        lo, hi = min(lo, fill), max(hi, fill)
-    return lo, hi
-
-
-def _result(w: Array, span: tuple[int, int], code_bits: int | None) -> tuple[int, int]:
-    """The interval of all results."""
-    w = w.reshape(-1, w.shape[-1] if w.ndim == 4 else w.shape[2])
-    if code_bits is not None:
-        corners = [v * c for v in span for c in (-(1 << code_bits - 1), (1 << code_bits - 1) - 1)]
-        return min(corners) * len(w), max(corners) * len(w)
-    a, b = (multiply(w, exact(v)) for v in span)
-    return int(np.minimum(a, b).sum(axis=0).min()), int(np.maximum(a, b).sum(axis=0).max())
-
-
-def _ordered(w: Array, nest: Nest, pi: int, po: int) -> Array:
-    """The weights in the order of a position's ticks: (ticks, pi, po), depthwise (ticks, pi)."""
-    kh, kw = nest.kernel
-    if nest.depthwise:
-        return w.reshape(kh, kw, -1, pi).transpose(2, 0, 1, 3).reshape(-1, pi)
-    a = w.reshape(kh, kw, nest.words * nest.slices, pi, nest.groups, po)
-    return a.transpose(4, 0, 1, 2, 3, 5).reshape(-1, pi, po)

@@ -74,7 +74,8 @@ class Walk:
         zero: dict[str, Any] = {}  # whether a loop is in its first turn
         lasts: list[tuple[Loop, Any]] = []
         tick, tick_last = None, one
-        if len(nest.inner) > 1:
+        own = len(nest.inner) == 1 and nest.inner[0].name != "group"  # that loop counts the ticks
+        if nest.ticks > 1 and not own:
             tick, tick_last = counter(w, "tick", nest.ticks, fire)
         moves = fire  # whether the loop takes a turn
         for loop in nest.inner:
@@ -86,7 +87,7 @@ class Walk:
                 value, last = counter(w, f"at_{loop.name}", loop.count, moves)
                 zero[loop.name] = w.invert(w.any(value))
                 self.slice = value if loop.name == "slice" else self.slice
-                tick = value if len(nest.inner) == 1 else tick
+                tick = value if own else tick
             lasts.append((loop, last))
             moves = w.wire(f"{loop.name}_ends", w.bitwise("and", moves, last))
         for axis, loop in zip((1, 0), nest.positions, strict=True):

@@ -63,16 +63,17 @@ class Case:
         kernel = p.pop("kernel", (1, 1))
         p = {"height": 1, "width": 1, "words": 1, "elements": 1, "bits": 4, "signed": True, "pe": 1} | p
         channels = p["words"] * p["elements"]
-        shape = (*kernel, channels) if depthwise else (*kernel, channels, out)
+        shape = (*kernel, abs(channels)) if depthwise else (*kernel, abs(channels), out)
         self.weights = p.pop("weights", None)
         if self.weights is None:
             self.weights = rng.integers(w_range[0], w_range[1], shape, endpoint=True)
+        self.made = engine("layer", top, self.weights, **p)
         self.signed = p["signed"]
         lo, hi = (
             (-(1 << p["bits"] - 1), (1 << p["bits"] - 1) - 1) if self.signed else (0, (1 << p["bits"]) - 1)
         )
+        lo, hi = p.get("lo", lo), p.get("hi", hi)
         x = rng.integers(lo, hi, (frames, p["height"], p["width"], channels), endpoint=True)
-        self.made = engine("layer", top, self.weights, **p)
         self.net = chain(self.made, top)
         none = {"stride": (1, 1), "dilation": (1, 1), "before": (0, 0), "after": (0, 0), "fill": 0}
         y = convolved(x, self.weights, **{k: p.get(k, v) for k, v in none.items()})

@@ -14,6 +14,8 @@ PADDED = CONV | {"before": (1, 1), "after": (1, 1), "fill": 3}
 CASES = {
     "one product": {"elements": 4, "out": 2, "pe": 1},
     "all products": {"elements": 4, "out": 2, "pe": 8},
+    "groups only": {"height": 3, "width": 2, "out": 4, "pe": 2},
+    "parts only": {"height": 3, "elements": 4, "pe": 1},
     "dense": {"height": 3, "width": 2, "elements": 2, "out": 6, "kernel": (3, 2), "pe": 3},
     "dense, many words": {"words": 5, "elements": 3, "out": 4, "pe": 6},
     "conv": CONV | {"pe": 4},
@@ -107,6 +109,40 @@ def test_least_capacity_never_stops():
         assert spent == predicted(case.net, len(words), len(expected), *sides)[0]
 
 
+NARROW = {
+    "codes not used": {"lo": -3, "hi": 5},
+    "never negative": {"lo": 0, "hi": 6},
+    "fill beyond": {"lo": -1, "hi": 1, "before": (1, 1), "fill": 7},
+    "fill of no tap": {"lo": 1, "hi": 3, "fill": -8},
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_narrower_inputs_make_narrower_results(name):
+    case, wide = (Case(4, "dut", frames=2, pe=4, **CONV | p) for p in (NARROW[name], {}))
+    assert case.made.bits < wide.made.bits and case.made.feeder.x_bits <= 4
+    words, expected = case.words()
+    assert simulated(case.net, words, len(expected), *pair(0, 0.2, 3))[0] == expected
+
+
+def test_a_proven_interval_of_the_results_is_the_width_of_all_sums():
+    plain = Case(5, "dut", pe=4, **CONV)
+    low, high = int(plain.outputs.min()), int(plain.outputs.max())
+    for encoding in ("codes", "shifts"):
+        case = Case(5, "dut", pe=4, result=(low, high), encoding=encoding, **CONV)
+        assert (case.made.lo, case.made.hi) == (low, high)
+        assert case.made.bits == 1 + max(high.bit_length(), (-1 - low).bit_length()) < plain.made.bits
+        words, expected = case.words()
+        assert simulated(case.net, words, len(expected), *pair(0, 0, 3))[0] == expected
+
+
+def test_options_reach_the_core():
+    one, two = (
+        Case(5, "dut", pe=16, options={"max_depth_per_stage": d}, **CONV).made.mac.core for d in (1, None)
+    )
+    assert one.latency > two.latency == 2
+
+
 def test_order_of_parts_and_what_goes_out():
     case = Case(2, "dut", **CASES["dense"])
     made = case.made
@@ -134,9 +170,15 @@ BAD = {
     "dilation must be a pair of integers, not (1,)": {"dilation": (1,)},
     "kernel must fit into the padded image, not (3, 3) with dilation (3, 1) into 6x5 with (0, 0) before and "
     "(0, 0) after": {"dilation": (3, 1)},
-    "kernel must meet the image, but it lies in the padding everywhere": {"before": (9, 0), "stride": (20, 1)},
+    "kernel must meet the image, but it lies in the padding everywhere": {
+        "before": (9, 0), "stride": (20, 1),
+    },
     "encoding of layer must be codes or shifts or auto, not 'csd'": {"encoding": "csd"},
     "lo and hi of layer must lie in -8..7, not -9 and 7": {"lo": -9},
+    "result of layer must be an interval, not (3, 2)": {"result": (3, 2)},
+    "fill of layer must be an integer, not 0.5": {"fill": 0.5},
+    "bits of layer must be an integer of at least 1, not 0": {"bits": 0},
+    "elements of layer must be an integer of at least 1, not -4": {"elements": -4},
     "code_bits of layer must be None unless its weights are writable": {"code_bits": 4},
     "code_bits of layer must be at least 4, not 3": {"code_bits": 3, "writable": True},
 }  # fmt: skip
