@@ -99,14 +99,19 @@ def _describe_streamed(core: Any) -> dict[str, Any]:
     return {
         "top": core.top,
         "latency": core.latency,
-        "interval": core.interval,
+        "interval": float(core.interval),
         "beats_in": core.beats_in,
         "beats_out": core.beats_out,
         "input": core.in_layout.to_json(),
         "output": core.out_layout.to_json(),
         "input_forms": forms["input"],
         "output_forms": forms["output"],
-        "parts": [{"name": p.name, "title": p.title, "memory": p.memory} for p in core.network.parts],
+        "adders": core.adders,
+        "depth": core.depth,
+        "registers": core.registers,
+        "memory": core.memory,
+        "max_depth_per_stage": core.max_depth_per_stage,
+        "report": core.report(),
     }
 
 
@@ -203,9 +208,11 @@ def _framing(core: Any) -> list[str]:
     """How a frame is cut into beats, and how long it takes."""
     lines = [
         f"One frame is {core.beats_in} beat(s) in and {core.beats_out} beat(s) out. Without stalls a frame",
-        f"may begin every {core.interval} clock cycle(s); the first beat of the first result is offered",
+        f"may begin every {float(core.interval):g} clock cycle(s); the first beat of the first result is offered",
         f"{core.latency} edges after the first beat of its frame was taken. Frames are counted in beats from",
         "reset on: no other mark tells where one begins.",
+        "",
+        f"{core.adders} adders, {core.registers} register bits, {core.memory} memory bits.",
         "",
         "| tensor | shape | beats | elements of a beat |",
         "|---|---|---|---|",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from rtl.bench.patterns import pair
 from rtl.core import Core, build
 from rtl.design import with_elements
 from rtl.iterate import IterateCore
+from rtl.probe import ProbeDifference, probed
 
 SIMULATORS = ("cocotb", "native", "amaranth")
 
@@ -35,6 +38,8 @@ class Verification:
     latency           measured clock cycles of the first sample, equal to core.latency (None without samples);
                       of a streamed core from its first beat to the first of the result, and with pauses
                       perhaps more than core.latency
+    links             of a streamed core, streams between its parts that were compared, where asked;
+                      first_probe tells of the first block that gives a wrong code (`rtl.probe`)
     predicted_cycles  what the cycle model of a streamed core says of `cycles`; None where it was not asked
     seconds           wall time of building and running the simulation
     """
@@ -48,10 +53,26 @@ class Verification:
     first_difference: Any = None
     waves: str | None = None
     predicted_cycles: int | None = None
+    links: int | None = None
+    first_probe: ProbeDifference | None = None
     core: Core | IterateCore | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self) -> bool:
-        return self.mismatches == 0
+        return self.mismatches == 0 and self.first_probe is None
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.vectors} vectors, {self.mismatches} mismatches, {self.cycles} cycles, "
+            f"latency {self.latency} ({self.simulator}, {self.seconds:.2f} s)"
+        ]
+        if self.first_difference is not None:
+            lines.append(f"first difference: {self.first_difference}")
+        if self.links is not None:
+            lines.append(
+                f"first block that differs: {self.first_probe}" if self.first_probe
+                else f"{self.links} links inside are equal"
+            )  # fmt: skip
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         first = self.first_difference
@@ -59,7 +80,8 @@ class Verification:
             "simulator": self.simulator, "vectors": self.vectors, "mismatches": self.mismatches,
             "cycles": self.cycles, "latency": self.latency, "seconds": self.seconds,
             "first_difference": None if first is None else str(first), "waves": self.waves,
-            "predicted_cycles": self.predicted_cycles,
+            "predicted_cycles": self.predicted_cycles, "links": self.links,
+            "first_probe": self.first_probe and self.first_probe.to_json(),
         }  # fmt: skip
 
 
@@ -74,6 +96,7 @@ def verify(
     waves: Any = None,
     max_cycles: int | None = None,
     check_cycles: bool | None = None,
+    probe: bool | int = False,
     **options: Any,
 ) -> Verification:
     """Simulate the core of `graph` on samples x (one array per input); compare with the emulator.
@@ -85,6 +108,9 @@ def verify(
                         millions of samples), or "amaranth" (Amaranth's own, slow, no compiler)
     idle, backpressure  probability, each cycle, that the source offers nothing and that the sink is not ready
     waves               file to write a waveform to, .vcd or .fst (cocotb only)
+    probe               of a streamed core, compare the codes on every link between its parts too, of all
+                        frames or of so many; `waves` is then a .vcd file of the cycles around the first
+                        difference, written only where there is one ("cocotb" or "native")
     check_cycles        compare the clock cycles with those of a streamed core's cycle model; by default where
                         nothing pauses and the run is short
     options             of `rtl.build`, where a graph is given
@@ -98,7 +124,11 @@ def verify(
     """
     if simulator not in SIMULATORS:
         raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {simulator!r}")
-    if waves is not None and simulator != "cocotb":
+    if probe and simulator == "amaranth":
+        raise ValueError(f"probe must be False for the simulator 'amaranth', not {probe!r}")
+    if probe and waves is not None and not str(waves).endswith(".vcd"):
+        raise ValueError(f"waves must name a .vcd file where probe is asked, not {str(waves)!r}")
+    if waves is not None and simulator != "cocotb" and not probe:
         raise ValueError(f"waves must be None for the simulator {simulator!r}, not {waves!r}")
     if isinstance(graph, (Unit, IterateCore)):
         from rtl.solving import verify as solve
@@ -114,6 +144,8 @@ def verify(
     else:
         core = build(graph, **options)
     streamed = is_streamed(core)
+    if probe and not streamed:
+        raise ValueError("probe must be False for a core that is not streamed: it has no links inside")
     if check_cycles and not streamed:
         raise ValueError("check_cycles must be None for a core that is not streamed: it has no cycle model")
     runs = _streams(core, *x, raw=raw) if core.machine else [vectors(core, *x, raw=raw)]
@@ -123,25 +155,32 @@ def verify(
     count = mismatches = cycles = 0
     latency = first = predicted = None
     start = time.perf_counter()
-    run = _SIMULATORS[simulator](core, waves)
+    run = _SIMULATORS[simulator](core, None if probe else waves, bool(probe))
+    links = first_probe = None
     for k, (inputs, expected) in enumerate(runs):
-        found = run(
-            inputs, expected, idle=idle, backpressure=backpressure, seed=seed + k, max_cycles=max_cycles
+        go = functools.partial(
+            run, inputs, expected, idle=idle, backpressure=backpressure, seed=seed + k, max_cycles=max_cycles
         )
+        if probe:
+            found, first_probe, links = probed(core, go, inputs, None if probe is True else probe, waves)
+        else:
+            found = go()
         sides = pair(idle, backpressure, seed + k)
         samples = len(expected[0]) // beats
         if samples:
             latency = found["latency"]
             if latency != core.latency and (not streamed or no_pauses(sides)):
-                raise RuntimeError(
-                    f"latency must be {core.latency} clock cycles, but the first sample took {latency}"
+                raise _timing(
+                    f"latency must be {core.latency} clock cycles, but the first sample took {latency}",
+                    first_probe,
                 )
             if streamed and asked(core, samples, sides, check_cycles):
                 predicted = predicted_cycles(core, samples, sides)
                 if found["cycles"] != predicted:
-                    raise RuntimeError(
+                    raise _timing(
                         f"the cycle model says {predicted} clock cycles of {samples} frames, "
-                        f"but they took {found['cycles']}"
+                        f"but they took {found['cycles']}",
+                        first_probe,
                     )
         if first is None and found["mismatches"]:
             first = found["first_difference"]
@@ -150,11 +189,19 @@ def verify(
             first = dataclasses.replace(first, sample=count + first.sample)
         count += samples
         mismatches, cycles = mismatches + found["mismatches"], cycles + found["cycles"]
+    written = None if waves is None else str(waves)
+    if probe:
+        written = first_probe and first_probe.waves
     return Verification(
         vectors=count, mismatches=mismatches, cycles=cycles, latency=latency,
         seconds=time.perf_counter() - start, simulator=simulator, first_difference=first,
-        waves=None if waves is None else str(waves), predicted_cycles=predicted, core=core,
+        waves=written, predicted_cycles=predicted, links=links, first_probe=first_probe, core=core,
     )  # fmt: skip
+
+
+def _timing(text: str, first: ProbeDifference | None) -> RuntimeError:
+    """An error of timing, with the block that may be its reason."""
+    return RuntimeError(text if first is None else f"{text}; first block that differs: {first}")
 
 
 def vectors(core: Core, *x: Any, raw: bool = False) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -199,15 +246,19 @@ def _streams(core: Core, *x: Any, raw: bool) -> list[tuple[list[np.ndarray], lis
     return [([a[k] for a in arrays], [o[k] for o in wanted]) for k in range(len(arrays[0]))]
 
 
-# simulator -> (core, waves) -> run of one stream: (inputs, expected, **pauses) -> what was found. A core is
-# written and compiled once for all streams.
+# simulator -> (core, waves, probe) -> run of one stream: (inputs, expected, **pauses) -> what was found. A
+# core is written and compiled once for all streams.
 Run = Callable[..., dict[str, Any]]
 
 
-def _cocotb(core: Core, waves: Any) -> Run:
+def _text(core: Any, probe: bool) -> str:
+    return core.verilog(probe=True) if probe else core.verilog()
+
+
+def _cocotb(core: Core, waves: Any, probe: bool) -> Run:
     from rtl.bench import cocotb_bench
 
-    design = core.verilog(), core.top, core.in_layout, core.out_layout
+    design = _text(core, probe), core.top, core.in_layout, core.out_layout
 
     def run(inputs: Any, expected: Any, **pauses: Any) -> dict[str, Any]:
         r = cocotb_bench.run(*design, inputs, expected, waves=waves, **pauses, **_bench(core, expected))
@@ -216,10 +267,10 @@ def _cocotb(core: Core, waves: Any) -> Run:
     return run
 
 
-def _native(core: Core, _: Any) -> Run:
+def _native(core: Core, _: Any, probe: bool) -> Run:
     from rtl.bench import native
 
-    built = native.build(core.verilog(), core.top, core.in_layout, core.out_layout)
+    built = native.build(_text(core, probe), core.top, core.in_layout, core.out_layout)
 
     def run(inputs: Any, expected: Any, **pauses: Any) -> dict[str, Any]:
         r = built.run(inputs, samples=len(expected[0]), **pauses, **_bench(core, expected))
@@ -228,10 +279,10 @@ def _native(core: Core, _: Any) -> Run:
     return run
 
 
-def _amaranth(core: Core, _: Any) -> Run:
+def _amaranth(core: Core, *_: Any) -> Run:
     from rtl import pysim
 
-    each = -(-core.interval // min(core.beats_in, core.beats_out)) if is_streamed(core) else 1
+    each = math.ceil(core.interval / min(core.beats_in, core.beats_out)) if is_streamed(core) else 1
 
     def run(inputs: Any, expected: Any, **pauses: Any) -> dict[str, Any]:
         r = pysim.simulate(core, inputs, samples=len(expected[0]), cycles_each=each, **pauses)

@@ -19,6 +19,7 @@ import numpy as np
 from rtl.bench import model as _model
 from rtl.bench.patterns import Pattern, pair
 from rtl.bench.protocol import bounds, filling
+from rtl.bench.recording import Recording
 from rtl.bench.scoreboard import Comparison, Difference, compare_words, in_order
 from rtl.layout import Layout
 
@@ -83,6 +84,7 @@ def run(
     reset_check: bool = True,
     fill: int | None = None,
     patience: int = 0,
+    recording: Recording | None = None,
     ordered: bool = True,
     work_dir: str | os.PathLike[str] | None = None,
 ) -> BenchResult:
@@ -91,8 +93,8 @@ def run(
     idle, backpressure: a Pattern, or the probability of a pause in each cycle, drawn from `seed`; the same
     seed gives the same cycles as `rtl.bench.native`. waves: file to write, `.vcd` or `.fst`. latency: clock
     cycles that must be measured. max_cycles: bound on the clock cycles, by default generous and extended as
-    long as words keep flowing. reset_check, fill, patience: as of `rtl.bench.native`. ordered: False for a
-    core whose outputs may come in any order.
+    long as words keep flowing. reset_check, fill, patience, recording: as of `rtl.bench.native`.
+    ordered: False for a core whose outputs may come in any order.
     work_dir: folder for log, results.xml and data, by default a temporary one.
 
     A wrong code is a result. Raises TimeoutError at the bound; RuntimeError when the core breaks the
@@ -122,8 +124,9 @@ def run(
             "expected": str(folder / "expected.npy"),
             "outputs": str(folder / "outputs.npy"),
             "result": str(folder / "result.json"),
+            "recording": recording and recording.to_json(folder / "recording.npz"),
         }
-        for stale in ("outputs.npy", "result.json"):
+        for stale in ("outputs.npy", "result.json", "recording.npz"):
             (folder / stale).unlink(missing_ok=True)
         np.save(job["inputs"], words)
         np.save(job["expected"], want)
@@ -135,6 +138,8 @@ def run(
             result = json.loads(Path(job["result"]).read_text())
         except FileNotFoundError:
             result = {}
+        if recording and (folder / "recording.npz").exists():
+            recording.load(folder / "recording.npz")
         if "error" in result:
             kind, text = result["error"]
             raise getattr(builtins, kind)(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from rtl.layout import Layout
 from rtl.schedule.forms import Form
 
 _MOST_FILL = 1 << 14  # clock cycles before the reset in mid-stream
-_CHEAP = 1 << 20  # clock cycles of parts that the cycle model runs unasked
+_CHEAP = 1 << 25  # clock cycles of parts that the cycle model runs unasked
 
 
 def is_streamed(core: Any) -> bool:
@@ -34,9 +35,21 @@ def stimulus(core: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         beats = form.split(np.asarray(a))
         if form.ragged:
             t = form.joined(node.type)
-            beats = np.where(np.tile(_surplus(form), _times(form, len(a))), _nearest_zero(t), beats)
+            beats = np.where(np.tile(surplus(form), _times(form, len(a))), _nearest_zero(t), beats)
         parts.append(beats)
     return _ports(core.in_layout, parts, core.graph.inputs)
+
+
+def merged(core: Any, beats: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The inverse of `stimulus`: one array (n, *shape) per input of the graph."""
+    n, given, out = len(beats[0]) // core.beats_in, iter(beats), []
+    for form, node in zip(core.input_forms, core.graph.inputs, strict=True):
+        if node.type.size:
+            a = next(given)
+            out.append(form.merge(a.reshape(len(a), *form.beat_shape)))
+        else:
+            out.append(np.zeros((n, *node.type.shape), np.int64))
+    return out
 
 
 def expected(core: Any, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -75,9 +88,10 @@ def place(form: Form, beat: int, lane: int) -> tuple[int, ...]:
 def run_options(core: Any, frames: int) -> dict[str, int]:
     """For the benches in Verilator: clock cycles before the reset in mid-stream, which comes when the core is
     full or half of the stream is through, and the standstill that is allowed beyond that of every core."""
-    half = (frames * core.interval + core.latency) // 2
+    interval = math.ceil(core.interval)
+    half = (frames * interval + core.latency) // 2
     fill = min(max(half, 1), core.latency + FILL, _MOST_FILL)
-    return {"fill": fill, "patience": core.interval + core.latency}
+    return {"fill": fill, "patience": interval + core.latency}
 
 
 def no_pauses(sides: tuple[Pattern, Pattern]) -> bool:
@@ -97,7 +111,7 @@ def predicted_cycles(core: Any, frames: int, sides: tuple[Pattern, Pattern]) -> 
     return int(core.model.run(frames, *sides).cycles)
 
 
-def _surplus(form: Form) -> np.ndarray:
+def surplus(form: Form) -> np.ndarray:
     """Per lane of every beat of a frame: whether it stands for no element."""
     return form.split(np.ones((1, *form.shape), np.int8)) == 0
 

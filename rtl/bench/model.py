@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fxsim import cache
-from rtl.bench import tools
+from rtl.bench import recording, tools
 from rtl.layout import Layout
 
 STREAM_PORTS = ("i__payload", "i__valid", "i__ready", "o__payload", "o__valid", "o__ready")
@@ -165,11 +165,21 @@ def _cocotb() -> tuple[str, str]:
 # ---- Verilog in ----
 
 
-def _harness(verilog: str, top: str) -> tuple[str, str]:
-    """Check the ports of `top`; where clock or reset are missing, put a module that has them around it."""
-    match = re.search(
+def _head(verilog: str, top: str) -> re.Match[str] | None:
+    return re.search(
         rf"\bmodule\s+\\?{re.escape(top)}\s*(?:#\s*\(.*?\)\s*)?\((.*?)\)\s*;", verilog, re.DOTALL
     )
+
+
+def _ports(verilog: str, top: str) -> list[str]:
+    """The words between the parentheses of a module's head, names of its ports among them."""
+    match = _head(verilog, top)
+    return re.findall(r"\w+", match[1]) if match else []
+
+
+def _harness(verilog: str, top: str) -> tuple[str, str]:
+    """Check the ports of `top`; where clock or reset are missing, put a module that has them around it."""
+    match = _head(verilog, top)
     if match is None:
         raise ValueError(f"verilog must hold a module {top!r} with ports")
     names = set(re.findall(r"\w+", match[1]))
@@ -197,7 +207,7 @@ def _harness(verilog: str, top: str) -> tuple[str, str]:
 
 def _verilate(verilog: str, top: str, waves: str, verilator: tools.Verilator, folder: Path) -> None:
     """Write C++ and ports.json into `folder`; only ports are open to VPI, all else is optimised freely."""
-    ports = ("clk", "rst", *STREAM_PORTS)
+    ports = ("clk", "rst", *STREAM_PORTS, *recording.probe_ports(_ports(verilog, top)))
     (folder / "core.v").write_text(verilog)
     (folder / "ports.vlt").write_text(
         "`verilator_config\n" + "".join(f'public_flat_rw -module "{top}" -var "{port}"\n' for port in ports)
@@ -209,6 +219,8 @@ def _verilate(verilog: str, top: str, waves: str, verilator: tools.Verilator, fo
     )  # fmt: skip
     tools.run(command, what=f"Verilator on module {top!r}", cwd=folder, env=verilator.environment)
     found = re.findall(r"VL_(?:IN|OUT)\w*\(&(\w+),(\d+),(\d+)", (folder / "Vtop.h").read_text())
+    names = [name.replace("___05F", "__") for name, *_ in found]
+    (folder / "probes.h").write_text(recording.header(names))
     widths = {name.replace("___05F", "__"): int(high) - int(low) + 1 for name, high, low in found}
     (folder / "ports.json").write_text(json.dumps(widths, indent=1, sort_keys=True))
 

@@ -2,6 +2,7 @@
 // layout: samples cross as 32-bit words. A clock cycle is: set the inputs, settle, look, rising edge.
 // The pause sequences are those of rtl/bench/patterns.py, bit for bit.
 #include "Vtop.h"
+#include "probes.h"
 #include "verilated.h"
 
 #include <algorithm>
@@ -42,6 +43,19 @@ enum Fault : int64_t { NONE = 0, VALID_DROPPED = 1, PAYLOAD_CHANGED = 2, FINISHE
 
 }  // namespace
 
+// Mirrored field by field by rtl/bench/recording.py.
+struct Link {
+    uint32_t* words;                // capacity payloads of size words
+    int64_t* cycles;
+    int64_t capacity, count, size;  // count goes on beyond the capacity
+};
+
+struct Probes {
+    Link* links;
+    uint32_t* window;                // per cycle of from .. until - 1: valid, ready, every payload
+    int64_t from, until, row, rows;  // row words a cycle; rows written
+};
+
 // Mirrored field by field by rtl/bench/native.py.
 struct Job {
     const uint32_t* in;  // n_in samples of in_words words
@@ -53,6 +67,7 @@ struct Job {
     int64_t offering, held;             // source holds an offer; sink left an offer of the core waiting
     int64_t fault, spurious;            // Fault; outputs beyond n_out
     Pattern idle, backpressure;
+    Probes* probes;  // may be null
 };
 
 namespace {
@@ -82,6 +97,41 @@ template <class Payload> void get(const Payload& payload, uint32_t* words, int64
     std::memcpy(words, &payload, size);
     std::memset(reinterpret_cast<uint8_t*>(words) + size, 0, 4 * count - size);
 }
+
+#ifdef FX_LINKS
+// The links inside, as they are settled before the edge of a cycle.
+void look(Vtop& top, Probes* probes, int64_t cycle) {
+    constexpr int64_t flags = (FX_LINKS + 31) / 32;
+    uint32_t valid[flags], ready[flags];
+    get(top.probe___05Fvalid, valid, flags);
+    get(top.probe___05Fready, ready, flags);
+    uint32_t* row = nullptr;
+    if (probes->from <= cycle && cycle < probes->until) {
+        row = probes->window + probes->rows++ * probes->row;
+        std::memcpy(row, valid, sizeof valid);
+        std::memcpy(row + flags, ready, sizeof ready);
+        row += 2 * flags;
+    }
+#define FX_LOOK(K, PAYLOAD)                                                                   \
+    {                                                                                         \
+        Link& link = probes->links[K];                                                        \
+        if (row) {                                                                            \
+            get(top.PAYLOAD, row, link.size);                                                 \
+            row += link.size;                                                                 \
+        }                                                                                     \
+        if ((valid[K / 32] & ready[K / 32]) >> K % 32 & 1) {                                  \
+            if (link.count < link.capacity) {                                                 \
+                get(top.PAYLOAD, link.words + link.count * link.size, link.size);             \
+                link.cycles[link.count] = cycle;                                              \
+            }                                                                                 \
+            ++link.count;                                                                     \
+        }                                                                                     \
+    }
+    FX_EACH_LINK(FX_LOOK)
+}
+#else
+void look(Vtop&, Probes*, int64_t) {}
+#endif
 
 }  // namespace
 
@@ -128,6 +178,7 @@ FX_EXPORT void fx_run(void* handle, Job* job, int64_t budget) {
         top.O_READY = ready;
         top.eval();
         const bool valid = top.O_VALID;
+        if (j.probes) look(top, j.probes, j.cycles);
         if (held) {
             if (!valid) { j.fault = VALID_DROPPED; break; }
             if (std::memcmp(sim->held, &top.O_PAYLOAD, sizeof(top.O_PAYLOAD))) { j.fault = PAYLOAD_CHANGED; break; }
@@ -162,6 +213,7 @@ FX_EXPORT void fx_drain(void* handle, Job* job, int64_t cycles) {
     top.O_READY = 1;
     for (int64_t i = 0; i < cycles; ++i) {
         top.eval();
+        if (job->probes) look(top, job->probes, job->cycles + i);
         job->spurious += top.O_VALID;
         sim->edge();
     }

@@ -13,6 +13,7 @@ import numpy as np
 from rtl.bench import model as _model
 from rtl.bench.patterns import Cycle, Pattern, Random, never, pair
 from rtl.bench.protocol import HOLD, bounds, check_progress, drain_cycles, fault_text, filling, latency
+from rtl.bench.recording import Buffers, CProbes, Recording
 from rtl.layout import Layout
 
 _BUDGET = 1 << 18  # cycles run in one call into the library, so that Ctrl-C is heard
@@ -36,6 +37,7 @@ class _Job(ctypes.Structure):  # struct Job of native.cpp
         *[(name, ctypes.c_int64) for name in ("last_progress", "offering", "held", "fault", "spurious")],
         ("idle", _Pattern),
         ("backpressure", _Pattern),
+        ("probes", ctypes.POINTER(CProbes)),
     ]
 
 
@@ -120,6 +122,7 @@ class Core:
         reset_check: bool = True,
         fill: int | None = None,
         patience: int = 0,
+        recording: Recording | None = None,
     ) -> NativeResult:
         """Reset the core, offer every sample of `inputs` (as `Layout.pack` takes them), collect the outputs.
 
@@ -129,6 +132,7 @@ class Core:
         reset_check: first fill the core, pause it and reset it in mid-stream, so that every result also shows
         that reset forgets everything. fill: the clock cycles before, by default as many as a pipeline needs.
         patience: clock cycles of standstill that are allowed beyond those of every core.
+        recording: is filled with what the links of a core built with probes did, also where this raises.
         Raises TimeoutError at the bound and RuntimeError when the core breaks the handshake (an offer
         withdrawn or changed, an output after reset or beyond `samples`), both with cycle and sample.
         """
@@ -142,6 +146,7 @@ class Core:
             reset_check=reset_check,
             fill=fill,
             patience=patience,
+            recording=recording,
         )
         out, job = words
         return NativeResult(
@@ -160,13 +165,14 @@ class Core:
         reset_check: bool = True,
         fill: int | None = None,
         patience: int = 0,
+        recording: Recording | None = None,
     ) -> tuple[np.ndarray, _Job]:
         """As `run` on packed words (n, in_layout.words); returns packed words and the counters of the run."""
         words = np.ascontiguousarray(words, np.uint32)
         count = len(words) if samples is None else samples
         sides = pair(idle, backpressure, seed)
         limit, patience = bounds(len(words), count, sides, max_cycles, patience)
-        library = self._library
+        library, buffers = self._library, Buffers(recording) if recording else None
         handle = library.fx_new()
         try:
             self._reset(handle)
@@ -178,6 +184,8 @@ class Core:
                 _raise_fault(begun)
                 self._reset(handle)
             job, out = self._job(words, count, sides)
+            if buffers:
+                job.probes = ctypes.pointer(buffers.probes)
             while job.received < job.n_out:
                 standstill = job.last_progress + patience + 1 - job.cycles
                 library.fx_run(handle, ctypes.byref(job), min(_BUDGET, limit - job.cycles, standstill))
@@ -187,15 +195,17 @@ class Core:
                         job.cycles, job.sent, job.received, job.n_out, job.last_progress, limit, patience
                     )
             if job.sent == job.n_in:
-                library.fx_drain(
-                    handle, ctypes.byref(job), drain_cycles(latency(job.first_in, job.first_out))
-                )
+                rest = drain_cycles(latency(job.first_in, job.first_out))
+                rest = max(rest, recording.settle) if recording else rest
+                library.fx_drain(handle, ctypes.byref(job), rest)
                 if job.spurious:
                     raise RuntimeError(
                         f"the core gave {job.spurious} samples more than the {job.n_out} expected"
                     )
         finally:
             library.fx_free(handle)
+            if buffers:
+                buffers.finish()
         return out, job
 
     def _reset(self, handle: int) -> None:

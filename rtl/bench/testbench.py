@@ -18,6 +18,7 @@ from cocotb.clock import Clock
 from cocotb.types import LogicArray
 
 from rtl.bench import patterns
+from rtl.bench.link_monitor import LinkMonitor
 from rtl.bench.protocol import HOLD, drain_cycles, latency
 from rtl.bench.scoreboard import compare_words, in_order
 from rtl.bench.streams import StreamMonitor, StreamSink, StreamSource
@@ -55,15 +56,22 @@ async def _stream(dut: Any, job: dict[str, Any], result: dict[str, Any]) -> None
 
     source = StreamSource(dut, idle=patterns.from_json(job["idle"]))
     sink = StreamSink(dut, backpressure=patterns.from_json(job["backpressure"]))
+    probes = LinkMonitor(dut, job["recording"]) if job["recording"] else None
+    watcher = probes and cocotb.start_soon(probes.watch())
     sender = cocotb.start_soon(source.send(values))
     try:
         got = await sink.receive(len(want), source=source, limit=job["limit"], patience=job["patience"])
+        sender.cancel()
+        result["cycles"] = sink.cycles
+        result["latency"] = latency(source.first, sink.first)
+        if source.sent == len(values):
+            settle = job["recording"]["settle"] if probes else 0
+            await _drain(dut, sink, max(drain_cycles(result["latency"]), settle), len(want))
     finally:
         sender.cancel()
-    result["cycles"] = sink.cycles
-    result["latency"] = latency(source.first, sink.first)
-    if source.sent == len(values):
-        await _drain(dut, sink, drain_cycles(result["latency"]), len(want))
+        if probes:
+            watcher.cancel()
+            probes.save()
     codes = out_layout.from_bit_strings([str(value) for value in got])
     pairs = (codes, want) if job["ordered"] else (in_order(codes), in_order(want))
     comparison = compare_words(out_layout, *pairs)

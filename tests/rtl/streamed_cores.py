@@ -33,6 +33,7 @@ class HandMade(wiring.Component):
 
     _MustUse__silence = True
     machine = None
+    adders, depth, registers, memory, max_depth_per_stage = 7, 2, 60, 0, 4
     beats_in = property(lambda self: self.input_forms[0].beats)
     beats_out = property(lambda self: self.output_forms[0].beats)
 
@@ -51,6 +52,9 @@ class HandMade(wiring.Component):
         m = Module()
         self.network.elaborate(m, self.i, self.o)
         return m
+
+    def report(self) -> list[dict[str, Any]]:
+        return [{"name": p.name, "title": p.title} for p in self.network.parts]
 
     def verilog(self, probe: bool = False) -> str:
         ports, more = self.network.probe_ports() if probe else ([], [])

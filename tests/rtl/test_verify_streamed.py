@@ -206,7 +206,7 @@ def test_project_files(tmp_path: Any) -> None:
     assert layout["input_forms"] == [
         {"shape": [2, 5], "axes": [1], "lanes": 2, "beats": 3, "text": str(core.input_forms[0])}
     ]
-    assert [p["name"] for p in layout["parts"]] == ["plus", "zeros"]
+    assert [p["name"] for p in layout["report"]] == ["plus", "zeros"]
     given, want = vectors(core, x, raw=True)
     assert text["stimulus.hex"].split() == core.in_layout.hex_lines(core.in_layout.pack(given))
     assert text["expected.hex"].split() == core.out_layout.hex_lines(core.out_layout.pack(want))
