@@ -156,15 +156,12 @@ class Lines(Part):
     @cached_property
     def times(self) -> Times:
         whole = self.lanes == self.width
-        count = [-(-(self.out_width - lane) // self.out_lanes) for lane in range(self.out_lanes)]
+        across = -(-self.out_width // self.out_lanes)
         return Times(
-            self.height, self.width, self.lanes, self.out_height, count[0], self.stride[0],
+            self.height, self.width, self.lanes, self.out_height, across, self.stride[0],
             1 if whole or self.lanes > 1 else self.stride[1],
             tuple(i * self.dilation[0] - self.before[0] for i in range(self.kernel[0])),
-            tuple(
-                (self.offset(lane, j), count[lane])
-                for lane in range(self.out_lanes) for j in range(self.kernel[1])
-            ),
+            tuple(self.offset(lane, j) for lane in range(self.out_lanes) for j in range(self.kernel[1])),
         )  # fmt: skip
 
     @cached_property
@@ -235,8 +232,8 @@ class Lines(Part):
         else:
             past = w.flop("lines", t.history * n)
         word = w.join(new, w.cut(past, 0, (t.history - 1) * n))
-        if t.period > 1:
-            w.access("lines", steps.next_phase, steps.fire, (steps.phase, word, steps.fire))
+        if t.period > 1:  # at a frame's end the word read is not the next phase's, but one that nobody sees
+            w.access("lines", steps.ahead, steps.fire, (steps.phase, word, steps.fire))
         else:
             w.load("lines", word, steps.fire)
         return [new, *(w.cut(past, k * n, k * n + n) for k in range(t.history))]

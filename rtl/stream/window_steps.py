@@ -19,7 +19,7 @@ class Stepper:
 
     fire                the step is done in this cycle
     advance             the output register takes a beat, or rests
-    phase, next_phase   of this step and of the next; None where a row has one step, or nobody asks
+    phase, ahead        of this step and, but at a frame's end, of the next; None where nobody asks
     """
 
     def __init__(self, w: Writer, times: Times) -> None:
@@ -32,17 +32,13 @@ class Stepper:
         gaps |= {t.row_gap} if t.down > 1 else set()
         sparse = int(t.emitting().sum()) < t.steps
         self.above = -(-t.lead // t.period)  # lines before the one of the image's first row
-        # The first step's phase; the register holds its exclusive or with that, which reset makes 0.
-        self.origin = -t.lead % t.period
-        self.phase = self.line = self.next_phase = None
+        self.origin = -t.lead % t.period  # the first step's phase
+        self.phase = self.line = self.ahead = None
         if t.period > 1 and (t.history or not t.always or sparse or bands or beats):
             width = (t.period - 1).bit_length()
-            held = w.flop("phase", width)
-            self.phase = (
-                w.wire("phase_now", w.bitwise("xor", held, w.constant(self.origin, width)))
-                if self.origin
-                else held
-            )
+            self.phase = w.flop("phase", width)
+            if self.origin:  # the register holds the exclusive or with it, which reset makes 0
+                self.phase = w.wire("phase_now", w.bitwise("xor", self.phase, w.constant(self.origin, width)))
         self.end = t.steps - t.lead - 1
         lines = self._place(self.end)[1]
         if lines and (not t.always or sparse or bands):
@@ -129,12 +125,10 @@ class Stepper:
         if self.phase is not None:
             width = w.width(self.phase)
             after = w.pick(turns, w.constant(0, width), w.add(self.phase, w.constant(1, width)))
-            if not whole:
-                after = w.pick(self.last, w.constant(self.origin, width), w.wire("phase_after", after))
-            self.next_phase = w.wire("phase_next", after)
-            v = self.next_phase
-            v = w.bitwise("xor", v, w.constant(self.origin, width)) if self.origin else v
-            w.load("phase", v, self.fire, True)
+            self.ahead = v = w.wire("ahead", after)
+            origin = w.constant(self.origin, width)
+            v = v if whole else w.pick(self.last, origin, v)
+            w.load("phase", w.bitwise("xor", v, origin) if self.origin else v, self.fire, True)
         if self.line is not None:
             width = w.width(self.line)
             after = w.wire("line_after", w.add(self.line, w.constant(1, width)))

@@ -46,7 +46,7 @@ class Times:
 
     rows, columns       pixels; `across` output positions of `lanes` neighbours, `down` output rows
     row_offsets         of the kernel's rows, at output row 0
-    column_offsets      of every tap of every lane, at output beat 0, and the number of positions that it has
+    column_offsets      of every tap of every lane, at output beat 0
     """
 
     rows: int
@@ -57,7 +57,7 @@ class Times:
     stride: int
     step: int
     row_offsets: tuple[int, ...]
-    column_offsets: tuple[tuple[int, int], ...]
+    column_offsets: tuple[int, ...]
 
     @cached_property
     def taken(self) -> int:
@@ -72,16 +72,10 @@ class Times:
     @cached_property
     def _taps(self) -> tuple[tuple[Tap | None, ...], dict[int, Tap]]:
         down = tuple(tap(offset, self.stride, self.rows, self.down) for offset in self.row_offsets)
-        pitch, across = self.step * self.lanes, {}
-        for offset, positions in self.column_offsets:
-            # Positions that a lane does not have may not ask for a pixel: it would have to wait for it.
-            if tap(offset, pitch, self.columns, positions):
-                found = tap(offset, pitch, self.columns, self.across)
-                assert found
-                across[offset] = found
-        if not any(down) or not across:
-            return (None,) * len(down), {}
-        return down, dict(sorted(across.items()))
+        pitch = self.step * self.lanes
+        found = {o: tap(o, pitch, self.columns, self.across) for o in sorted(set(self.column_offsets))}
+        across = {o: t for o, t in found.items() if t}
+        return (down, across) if any(down) and across else ((None,) * len(down), {})
 
     @property
     def down_taps(self) -> tuple[Tap | None, ...]:
@@ -140,11 +134,13 @@ class Times:
         return _within(self.down_taps, self.down), _within(self.across_taps.values(), self.across)
 
     def control(self) -> Times:
-        """Times whose steps are these, repeated, with the fewest rows."""
-        short = replace(self, rows=self.stride, down=1)
-        same = (short.steps, short.first) == (self.stride * self.period, self.first)
-        whole = self.always and self.rows == self.down * self.stride and not self.thresholds()[0]
-        return short if same and whole else self
+        """Times whose steps are these, repeated, with the fewest rows.
+
+        If every step takes a beat and all output rows are alike, each of them is a frame of `stride` rows: as
+        its last emission comes no later than the frame's end, the first row's comes before stride * period.
+        """
+        alike = self.always and self.rows == self.down * self.stride and not self.thresholds()[0]
+        return replace(self, rows=self.stride, down=1) if alike else self
 
     def taking(self) -> np.ndarray:
         """Bool per step of a frame: whether it takes a beat."""
