@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from rtl.stream.deadlock import attempt, least_depth, passes, prove
+from rtl.stream.deadlock import attempt, passes, prove
 from rtl.stream.model import ENDLESS, Model
 from rtl.stream.model_kernel import FIFO
 from rtl.stream.model_tables import Tables
@@ -23,9 +23,10 @@ def fifo_depths(
 ) -> dict[str, int]:
     """The depths of the FIFOs of these names, by default of all; those that they have count for nothing.
 
-    The interval (cycles per frame, with a source that never runs dry) is the one that the network has with
-    FIFOs so deep that deeper ones, of twice as many frames, do not shorten it. The depths are found in three
-    steps, each of which is checked by the exact model:
+    The interval (cycles per frame, with a source that never runs dry) is the least that a part or link allows
+    by itself, if unlimited FIFOs keep up with a source at that pace; if not, it is the one of a network with
+    FIFOs so deep that others of two and four times as many frames do not shorten it. The depths are found in
+    three steps, each of which is checked by the exact model:
 
     1. marks: the source is slowed down to that interval, so that beats pile up nowhere but where they must
        wait, and the FIFOs are unlimited; depth = the mark that is reached, with which all would be the same;
@@ -49,13 +50,14 @@ def fifo_depths(
         prove(Model(tables))
         return {}
     prove(Model(tables.with_capacity(dict.fromkeys(names, ENDLESS))))
-    goal, depths = full_rate(tables, names)
-    marks = _marks(tables, names, goal)
-    if marks is not None and not passes(tables.with_capacity(marks)):
-        safe = attempt(tables.with_capacity(dict.fromkeys(names, ENDLESS)).shallow()).activity()
-        marks = {name: max(marks[name], safe[tables.number(name)].mark) for name in names}
-    if marks is not None and interval(tables, marks) <= goal:
-        depths = marks
+    floor = Fraction(max([*tables.own, *tables.beats]))
+    brief = 16 + 4 * -(-tables.stages // min(tables.own))
+    goal, depths = floor, _marks(tables, names, floor, brief)
+    if depths is None or interval(tables, depths) > goal:
+        goal, depths = full_rate(tables, names)
+        marks = _marks(tables, names, goal, 4 * FRAMES)
+        if marks is not None and interval(tables, marks) <= goal:
+            depths = marks
     for name in sorted(names, key=lambda n: (-depths[n] * tables.bits(n), n)):
         depths[name] = _least(tables, depths, name, goal)
     prove(Model(tables.with_capacity(depths)))
@@ -74,13 +76,11 @@ def full_rate(tables: Tables, names: list[str]) -> tuple[Fraction, dict[str, int
     The first try holds one frame and as many beats as all pipelines: what a short way must hold while a long
     one takes its time, unless that collects several frames.
     """
-    unlimited = tables.with_capacity(dict.fromkeys(names, ENDLESS))
-    least = {name: max(LEAST, least_depth(unlimited, name)) for name in names}
     floor = max([*tables.own, *tables.beats])
     found: list[tuple[Fraction, dict[str, int]]] = []
     frames = 1
     while frames <= FRAMES:
-        depths = {n: max(least[n], frames * (tables.own[tables.number(n)] + tables.stages)) for n in names}
+        depths = {n: frames * (tables.own[tables.number(n)] + tables.stages + LEAST) for n in names}
         found.append((interval(tables, depths), depths))
         best = min(found, key=lambda f: f[0])
         if best[0] == floor or [f[0] for f in found[-3:]] == [best[0]] * 3:
@@ -89,24 +89,37 @@ def full_rate(tables: Tables, names: list[str]) -> tuple[Fraction, dict[str, int
     return best
 
 
-def _marks(tables: Tables, names: list[str], pace: Fraction) -> dict[str, int] | None:
-    """The fill that each FIFO reaches, all unlimited, with a source at this pace; None where it grows on."""
-    model = Model(tables.with_capacity(dict.fromkeys(names, ENDLESS)))
+def _marks(tables: Tables, names: list[str], pace: Fraction, frames: int) -> dict[str, int] | None:
+    """Depths with which all would be as with unlimited FIFOs and a source at this pace, and nothing gets
+    stuck; None where the network does not keep up, so far as so many frames show it."""
+    unlimited = tables.with_capacity(dict.fromkeys(names, ENDLESS))
     try:
-        found = {p.name: p.mark for p in model.steady(pace=pace, max_frames=4 * FRAMES).parts}
+        found = Model(unlimited).steady(pace=pace, max_frames=frames).parts
     except TimeoutError:
         return None
-    return {name: max(LEAST, found[name]) for name in names}
+    marks = {name: max(LEAST, found[tables.number(name)].mark) for name in names}
+    if passes(tables.with_capacity(marks)):
+        return marks
+    safe = attempt(unlimited.shallow()).activity()
+    return {name: max(marks[name], safe[tables.number(name)].mark) for name in names}
 
 
-def _least(tables: Tables, depths: dict[str, int], name: str, goal: Fraction) -> int:
-    """The least depth of one FIFO found by halves with which the interval is `goal`."""
-    high = depths[name]
-    low = min(high, max(LEAST, least_depth(tables.with_capacity(depths), name)))
-    while low < high:
-        middle = (low + high) // 2 if low > LEAST or high - low < 8 else low
-        if interval(tables, {**depths, name: middle}) <= goal:
-            high = middle
+def _least(tables: Tables, depths: Mapping[str, int], name: str, goal: Fraction) -> int:
+    """The least depth of one FIFO found with which the interval is `goal` and nothing gets stuck."""
+
+    def enough(depth: int) -> bool:
+        tried = {**depths, name: depth}
+        return passes(tables.with_capacity(tried)) and interval(tables, tried) <= goal
+
+    bad, good = LEAST - 1, depths[name]
+    # Most FIFOs are needed as a register only, or exactly as deep as the beats that they held.
+    guesses = [good - 1, LEAST]
+    while good - bad > 1:
+        depth = guesses.pop() if guesses else (bad + good) // 2
+        if not bad < depth < good:
+            continue
+        if enough(depth):
+            good = depth
         else:
-            low = middle + 1
-    return high
+            bad = depth
+    return good
