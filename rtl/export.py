@@ -208,9 +208,9 @@ def _framing(core: Any) -> list[str]:
     """How a frame is cut into beats, and how long it takes."""
     lines = [
         f"One frame is {core.beats_in} beat(s) in and {core.beats_out} beat(s) out. Without stalls a frame",
-        f"may begin every {float(core.interval):g} clock cycle(s); the first beat of the first result is offered",
-        f"{core.latency} edges after the first beat of its frame was taken. Frames are counted in beats from",
-        "reset on: no other mark tells where one begins.",
+        f"may begin every {float(core.interval):g} clock cycle(s); the first beat of the first result is",
+        f"offered {core.latency} edges after the first beat of its frame was taken. Frames are counted in",
+        "beats from reset on: no other mark tells where one begins.",
         "",
         f"{core.adders} adders, {core.registers} register bits, {core.memory} memory bits.",
         "",

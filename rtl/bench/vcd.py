@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from vcd import VCDWriter
 
-from fxsim.files import write_text
+from fxsim.files import make_folder, write_text
 from rtl.bench.recording import Window
 from rtl.layout import Layout
 
@@ -54,6 +54,7 @@ def write(path: Path, window: Window, scopes: Sequence[Scope], comment: str = ""
                     writer.change(variable, time, values[k])
             writer.change(clock, time + CYCLE // 2, 0)
         writer.close(CYCLE * (window.start + count))
+    make_folder(path.parent)
     write_text(path, out.getvalue())
 
 
