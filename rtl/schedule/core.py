@@ -93,7 +93,7 @@ class StreamCore(wiring.Component):
     def _sized(self, assembly: Assembly, build: Mapping[str, Any]) -> Assembly:
         from rtl.stream.sizes import fifo_depths
 
-        depths = fifo_depths(assembly.network, self.beats_in, assembly.output_forms[0].beats, assembly.waits)
+        depths = fifo_depths(assembly.network, self.beats_in, assembly.output_forms[0].beats)
         return Assembly(self.plan, self.top, build, depths, cores=assembly.cores)
 
     @cached_property
