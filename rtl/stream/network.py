@@ -8,7 +8,7 @@ from typing import Any
 
 from amaranth import Module
 
-from rtl.lower.names import identifier
+from rtl.lower.names import KEYWORDS, identifier
 from rtl.stream.part import Part, header
 from rtl.text import span
 
@@ -52,7 +52,12 @@ class Network:
     links: list[Link] = field(default_factory=list)
 
     def add(self, part: Any) -> Any:
-        """The part, now in the network. ValueError for a name that is taken."""
+        """The part, now in the network. ValueError for a name that is taken, or that Verilog does not
+        allow."""
+        if not part.name.isascii() or not part.name.isidentifier() or part.name in KEYWORDS:
+            raise ValueError(
+                f"name of a part must be an identifier and no keyword of Verilog, not {part.name!r}"
+            )
         if part.name in {p.name for p in self.parts}:
             raise ValueError(f"name of a part must be unique in the network, not {part.name!r} again")
         self.parts.append(part)

@@ -12,7 +12,8 @@ from rtl.stream.part import Part, Stream
 
 @dataclass(frozen=True)
 class Take(Part):
-    """Bits start..stop - 1 of every beat of `bits` for each (start, stop) of `parts`, the first lowest; no register.
+    """Bits start..stop - 1 of every beat of `bits` for each (start, stop) of `parts`, the first lowest; no
+    register.
 
     Raises ValueError for parts that are not inside the beat.
     """
