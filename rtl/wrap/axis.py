@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from amaranth import ClockDomain, DomainRenamer, Module
 from amaranth.hdl import ResetSignal
 from amaranth.lib import wiring
@@ -275,6 +276,18 @@ class AxiStream(wiring.Component):
         if self.registers:
             out += ["s_axil: 32 bits", *maps.lines(self.registers, self.window)]
         return out
+
+    def encode(self, inputs: Any) -> np.ndarray:
+        """Raw frames, an array (n, *shape) per input, as bytes (n * beats_in, octets).
+
+        Of a core with transfers of its own, but without a form of them, the arrays are by transfer. Raises
+        what `Beat.encode` does, and ValueError where the transfers are no whole frames.
+        """
+        return self.parts.encode(self.in_beat, inputs)
+
+    def decode(self, octets: Any) -> list[np.ndarray]:
+        """Raw frames, an array (n, *shape) per output, of the bytes of whole frames."""
+        return self.parts.decode(self.out_beat, octets)
 
     def markdown(self) -> str:
         """The register map as a Markdown table; ValueError without registers."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from amaranth.lib import wiring
 
+from rtl.bench import frames
 from rtl.layout import Layout
+from rtl.wrap.lanes import Beat
 
 STREAMS = {
     "i__payload": "in", "i__valid": "in", "i__ready": "out",
@@ -51,6 +55,39 @@ class Parts:
 
     def has(self, name: str) -> bool:
         return name in self.pins
+
+    # Cores of a streamed schedule say how a tensor is cut into transfers; of others a frame is one, or the
+    # arrays are given by transfer.
+
+    def transfers(self, inputs: Any) -> Any:
+        """Raw frames, an array (n, *shape) per input -> arrays (n * beats_in, *shape) per port."""
+        if getattr(self.core, "input_forms", None) is None:
+            return inputs
+        arrays = list(inputs) if isinstance(inputs, (list, tuple)) else [np.asarray(inputs)]
+        return frames.stimulus(self.core, arrays)
+
+    def frames(self, outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Arrays (n * beats_out, *shape) per port -> raw frames, an array (n, *shape) per output."""
+        forms = getattr(self.core, "output_forms", None)
+        if forms is None:
+            return list(outputs)
+        kept = [f for f, n in zip(forms, self.core.graph.outputs, strict=True) if n.type.size]
+        pairs = zip(kept, outputs, strict=True)
+        return [form.merge(a.reshape(len(a), *form.beat_shape)) for form, a in pairs]
+
+    def encode(self, beat: Beat, inputs: Any) -> np.ndarray:
+        """The bytes (n * beats_in, octets) of raw frames; ValueError where they are no whole frames."""
+        octets = beat.encode(self.transfers(inputs))
+        if len(octets) % self.beats_in:
+            raise ValueError(f"transfers must be a multiple of {self.beats_in}, not {len(octets)}")
+        return octets
+
+    def decode(self, beat: Beat, octets: Any) -> list[np.ndarray]:
+        """Raw frames of the bytes of results; ValueError where they are no whole frames."""
+        arrays = beat.decode(octets)
+        if len(arrays[0]) % self.beats_out:
+            raise ValueError(f"transfers must be a multiple of {self.beats_out}, not {len(arrays[0])}")
+        return self.frames(arrays)
 
 
 def pins_of(component: wiring.Component) -> dict[str, Pin]:

@@ -73,6 +73,19 @@ class Window:
     def offset(self) -> int:
         return 1 << self.offset_bits
 
+    def writes(self, address: int, word: int) -> list[tuple[int, int]]:
+        """The (byte address, 32 bits) to write, in this order, so that the core stores `word` at `address`.
+
+        `core.weights.writes(block, weights)` of a folded core gives such pairs. ValueError for an entry that
+        is not there, or bits that it does not have.
+        """
+        if not 0 <= address < 1 << self.address_bits:
+            raise ValueError(f"address must be in 0..{(1 << self.address_bits) - 1}, not {address!r}")
+        if not 0 <= word < 1 << self.data_bits:
+            raise ValueError(f"word must be unsigned, of {self.data_bits} bits, not {word!r}")
+        first = self.offset + address * self.stride
+        return [(first + 4 * k, word >> 32 * k & 0xFFFFFFFF) for k in range(self.words)]
+
 
 def address_bits(window: Window | None) -> int:
     """Width of s_axil_awaddr and s_axil_araddr."""

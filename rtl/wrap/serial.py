@@ -156,18 +156,12 @@ class Serial(wiring.Component):
     # ---- the other end of the line -----------------------------------------------------------------------
 
     def encode(self, inputs: Any) -> bytes:
-        """What to send: raw integers, an array (transfers, *shape) per port of the core's in_layout.
-
-        Raises what `Beat.encode` does, and ValueError where the transfers are no whole frames.
-        """
-        octets = self.in_beat.encode(inputs)
-        if len(octets) % self.parts.beats_in:
-            raise ValueError(f"transfers must be a multiple of {self.parts.beats_in}, not {len(octets)}")
-        return octets.tobytes()
+        """What to send: raw integers, an array (n, *shape) per input; raises what `Parts.encode` does."""
+        return self.parts.encode(self.in_beat, inputs).tobytes()
 
     def decode(self, octets: bytes) -> list[np.ndarray]:
-        """What came back, as raw integers, an array (transfers, *shape) per port of the core's out_layout."""
-        return self.out_beat.decode(octets)
+        """What came back, as raw integers, an array (n, *shape) per output."""
+        return self.parts.decode(self.out_beat, octets)
 
     def run(self, port: Any, inputs: Any) -> list[np.ndarray]:
         """Frames through a board, one after another: each is sent when the one before it is answered.

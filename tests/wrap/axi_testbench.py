@@ -121,6 +121,13 @@ async def wrong_tlast_is_flagged_and_moves_no_frame(dut):
         await bench.source.send(AxiStreamFrame(rows.tobytes()))
     assert await bench.receive(2) == want([v[:8] for v in values])
     assert dut.frame_error.value == EARLY | MISSING
+    for bit, left in ((EARLY, MISSING), (MISSING, 0)):
+        await bench.write(STATUS, bit << 1)
+        assert dut.frame_error.value == left
+    await bench.source.send(AxiStreamFrame(octets[:3].tobytes()))
+    await bench.source.wait()
+    await RisingEdge(dut.aclk)
+    assert dut.frame_error.value == EARLY
     bench = await bench.start()
     assert dut.frame_error.value == 0
 
