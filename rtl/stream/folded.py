@@ -122,6 +122,7 @@ def engine(
     writable: bool = False,
     code_bits: int | None = None,
     capacity: int | None = None,
+    depth: int = 2,
     options: Mapping[str, Any] | None = None,
 ) -> Engine:
     """Convolution of a stream of pixels with weights in a memory, `pe` products per clock cycle.
@@ -139,6 +140,7 @@ def engine(
     encoding     of the weights: "codes" (two's complements, multiplied by partial products), "shifts" (sums
                  of signed powers of two, multiplied by shifts), "auto": what is smaller, see `ENCODINGS`
     capacity     words of the input buffer; default: see `Feeder`
+    depth        registers from that buffer on, 2 or 3, see `Feeder`
     options      of `rtl.core.Core`, which computes a tick
 
     Raises ValueError where a number is out of range or `pe` is no such product, TypeError for weights that
@@ -177,18 +179,9 @@ def engine(
     else:
         mac = shifts(module, x, ordered, y_bits, y_signed, **build)
     feeder = Feeder(
-        f"{name}_feed",
-        nest,
-        elements,
-        bits,
-        x.max_width,
-        signed,
-        mac.rom,
-        mac.w_bits,
-        fill if nest.padded else 0,
-        capacity,
-        writable,
-    )
+        f"{name}_feed", nest, elements, bits, x.max_width, signed, mac.rom, mac.w_bits,
+        fill if nest.padded else 0, capacity, writable, depth,
+    )  # fmt: skip
     pipe = Pipe(f"{name}_mac", mac.core, f"{pi if depthwise else pi * po} products of a tick")
     port = mac.core.out_layout.ports[0]
     total = Accumulate(f"{name}_sum", "sum", po, port.width, y_bits, port.signed, nest.count)

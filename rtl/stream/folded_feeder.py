@@ -16,8 +16,9 @@ from rtl.stream.folded_nest import Nest
 from rtl.stream.folded_walk import Walk
 from rtl.stream.part import Part, Stream
 
-DEPTH = 2
-"""Registers between a tick and its offer: the memory's, then those of the elements and the weights."""
+DEPTHS = (2, 3)
+"""Registers between a tick and its offer: the memory's, perhaps one more for the word that was read, which
+makes paths after a block RAM shorter, then those of the elements and the weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,7 @@ class Feeder(Part):
     rom        a word of weights per tick of a position, w_bits each, in their order; none: w_bits 0
     writable   the weights' memory has a write port: pins w__address, w__data, w__enable, written at each edge
                where w__enable; no frame may be on its way then
+    depth      of the pipeline from a tick to its offer, one of `DEPTHS`
     capacity   words of the memory, a power of two; None: the least that lets writing and reading overlap
 
     A word is written into the memory (address: words since reset modulo capacity) and stays till it is freed.
@@ -51,12 +53,15 @@ class Feeder(Part):
     fill: int = 0
     capacity: int | None = None
     writable: bool = False
+    depth: int = 2
 
     def __post_init__(self) -> None:
         if self.elements % self.nest.slices:
             raise ValueError(f"pi of {self.name} must divide the {self.elements} elements of a word")
         if not -(1 << self.x_bits - 1) <= self.fill < 1 << self.x_bits:
             raise ValueError(f"fill of {self.name} must have {self.x_bits} bits, not be {self.fill!r}")
+        if self.depth not in DEPTHS:
+            raise ValueError(f"depth of {self.name} must be 2 or 3, not {self.depth!r}")
         words = self.nest.ticks if self.w_bits else 0
         if len(self.rom) != words:
             raise ValueError(f"rom of {self.name} must have {words} words, not {len(self.rom)}")
@@ -104,7 +109,7 @@ class Feeder(Part):
     def control(self) -> Buffered:
         reads, frees = self.nest.program()
         return Buffered(
-            self.nest.beats, reads, frees, np.ones(len(reads), bool), 1 << self.address_bits, DEPTH
+            self.nest.beats, reads, frees, np.ones(len(reads), bool), 1 << self.address_bits, self.depth
         )
 
     def ports(self) -> list[tuple[str, int, bool]]:
@@ -120,14 +125,14 @@ class Feeder(Part):
         k = self.address_bits
         # Two bits more than an address: the reader can free words of a frame, which it does not need, before
         # they are written, so that differences can be negative.
-        size = k + 2
+        size, depth = k + 2, self.depth
         offered, ready = w.pin("i__valid", 1), w.pin("o__ready", 1)
         valid, written, freed = (
-            w.flop(n, b) for n, b in (("valid", DEPTH), ("written", size), ("freed", size))
+            w.flop(n, b) for n, b in (("valid", depth), ("written", size), ("freed", size))
         )
         walk = Walk(w, self.nest, size)
 
-        held = w.cut(valid, DEPTH - 1, DEPTH)
+        held = w.cut(valid, depth - 1, depth)
         advance = w.wire("advance", w.bitwise("or", ready, w.invert(held)))
         ahead = w.wire("ahead", w.subtract(written, walk.word))  # words from this tick's on that are there
         there = w.bitwise("and", w.any(ahead), w.invert(w.cut(ahead, size - 1, size)))
@@ -138,7 +143,7 @@ class Feeder(Part):
             some = w.bitwise("and", w.any(used), w.invert(w.cut(used, size - 1, size)))
             able = w.bitwise("and", able, w.bitwise("or", begun, some))
         fire = w.wire("fire", w.bitwise("and", advance, w.wire("able", able)))
-        w.load("valid", w.join(fire, w.cut(valid, 0, DEPTH - 1)), advance, True)
+        w.load("valid", w.join(fire, w.cut(valid, 0, depth - 1)), advance, True)
         w.drive("o__valid", held)
         walk.go(fire)
         if self.nest.early:
@@ -165,11 +170,12 @@ class Feeder(Part):
 
     def _elements(self, w: Writer, walk: Walk, data: Any, advance: Any) -> Any:
         """The elements of the tick, out of the word that was read."""
+        if self.depth == 3:
+            data = registered(w, "read_word", data, advance)
         span = self.pi * self.bits
         parts = [w.cut(data, k * span, (k + 1) * span) for k in range(self.nest.slices)]
         if walk.slice is not None:
-            at = w.flop("read_slice", w.width(walk.slice))
-            w.load("read_slice", walk.slice, advance)
+            at = self._late(w, "slice", walk.slice, advance)
             parts = [w.wire("part", choose(w, at, parts))]
         lanes = [
             extended(w, w.cut(parts[0], k * self.bits, (k + 1) * self.bits), self.signed, self.x_bits)
@@ -177,27 +183,41 @@ class Feeder(Part):
         ]
         x = w.join(*lanes)
         if walk.inside is not None:
-            inside = w.flop("read_in_image", 1)
-            w.load("read_in_image", walk.inside, advance)
-            x = w.pick(inside, x, w.join(*[w.constant(self.fill, self.x_bits)] * self.pi))
-        out = w.flop("x", self.pi * self.x_bits)
-        w.load("x", x, advance)
-        return out
+            x = w.pick(
+                self._late(w, "in_image", walk.inside, advance),
+                x,
+                w.join(*[w.constant(self.fill, self.x_bits)] * self.pi),
+            )
+        return registered(w, "x", x, advance)
+
+    def _late(self, w: Writer, name: str, v: Any, advance: Any) -> Any:
+        """What goes with the tick whose word was read."""
+        for k in range(self.depth - 1):
+            v = registered(w, f"read_{name}" if k == 0 else f"read_{name}_{k}", v, advance)
+        return v
 
     def _weights(self, w: Writer, tick: Any, advance: Any) -> Any:
         """The weights of the tick, read one edge after the elements, whose multiplexer they wait for."""
         address = w.constant(0, 1)
         if self.nest.ticks > 1:
-            address = w.flop("read_tick", w.width(tick))
-            w.load("read_tick", tick, advance)
+            address = self._late(w, "tick", tick, advance)
         data = w.memory("weights", self.w_bits, max(2, self.nest.ticks), self.rom)
         port = None
         if self.writable:
             port = tuple(w.pin(f"w__{n}", b) for n, b in (
                 ("address", w.width(address)), ("data", self.w_bits), ("enable", 1)
             ))  # fmt: skip
+            # Nothing is read then; without this the memory would get a bypass as wide as a word.
+            advance = w.wire("reads_weights", w.bitwise("and", advance, w.invert(port[2])))
         w.access("weights", address, advance, port)
         return data
+
+
+def registered(w: Writer, name: str, v: Any, advance: Any) -> Any:
+    """A register of v."""
+    out = w.flop(name, w.width(v))
+    w.load(name, v, advance)
+    return out
 
 
 def choose(w: Writer, index: Any, options: Sequence[Any]) -> Any:

@@ -32,6 +32,7 @@ CASES = {
     "shifts": PADDED | {"encoding": "shifts", "pe": 4},
     "shifts, all, depthwise": PADDED | {"encoding": "shifts", "depthwise": True, "pe": 4},
     "shifts, no tick": {"elements": 4, "out": 3, "pe": 12, "encoding": "shifts"},
+    "deep": PADDED | {"pe": 2, "depth": 3},
     "wide padding": CONV | {"before": (3, 4), "after": (4, 3), "kernel": (2, 2), "fill": 2, "pe": 4},
     "unsigned, signed fill": PADDED | {"signed": False, "fill": -5, "pe": 4},
 }
@@ -68,7 +69,7 @@ def random_case(seed: int) -> Case:
             "height": height, "width": width, "kernel": kernel, "stride": stride, "dilation": dilation,
             "words": words, "elements": elements, "before": draw(0, 2), "after": draw(0, 2), "pe": pe,
             "fill": int(rng.integers(-8, 8)), "depthwise": depthwise, "out": out, "bits": 4,
-            "encoding": str(rng.choice(["codes", "shifts"])),
+            "encoding": str(rng.choice(["codes", "shifts"])), "depth": int(rng.choice([2, 3])),
         }  # fmt: skip
         try:
             case = Case(seed, "dut", **p)
@@ -180,6 +181,7 @@ BAD = {
     "encoding of layer must be codes or shifts or auto, not 'csd'": {"encoding": "csd"},
     "lo and hi of layer must lie in -8..7, not -9 and 7": {"lo": -9},
     "result of layer must be an interval, not (3, 2)": {"result": (3, 2)},
+    "depth of layer_feed must be 2 or 3, not 1": {"depth": 1},
     "fill of layer must be an integer, not 0.5": {"fill": 0.5},
     "bits of layer must be an integer of at least 1, not 0": {"bits": 0},
     "elements of layer must be an integer of at least 1, not -4": {"elements": -4},
