@@ -15,7 +15,9 @@ CONV = {"height": 6, "width": 5, "elements": 4, "out": 4, "kernel": (3, 3)}
 PADDED = CONV | {"before": (1, 1), "after": (1, 1), "fill": 3}
 VERILATED = {
     "folded_conv": PADDED | {"pe": 2},
-    "folded_strided": PADDED | {"stride": (2, 3), "dilation": (1, 2), "after": (0, 2), "pe": 4, "frames": 5, "depth": 3},
+    "folded_strided": PADDED | {
+        "stride": (2, 3), "dilation": (1, 2), "after": (0, 2), "pe": 4, "frames": 5, "depth": 3,
+    },
     "folded_depthwise": PADDED | {"depthwise": True, "words": 2, "pe": 2, "encoding": "shifts"},
     "folded_dense": {
         "height": 3, "width": 2, "elements": 2, "out": 6, "kernel": (3, 2), "pe": 3, "frames": 40,
