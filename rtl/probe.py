@@ -115,8 +115,8 @@ class Probe:
         settle = math.ceil(self.core.interval) + self.core.latency
         return Recording(tuple(link.bits for link in self.links), tuple(kept), settle, window)
 
-    def compare(self, seen: Recording) -> ProbeDifference | None:
-        """The first difference; surplus lanes are not compared."""
+    def compare(self, seen: Recording, ended: bool = True) -> ProbeDifference | None:
+        """The first difference; surplus lanes are not compared. Missing beats are one if the run ended."""
         if not self.checked:
             return None
         found = self._codes(seen)
@@ -125,7 +125,7 @@ class Probe:
             count = self.total * per_frame
             if k in found:
                 return self._difference(k, found[k], int(seen.cycles[k][found[k].beat]))
-            if seen.counts[k] != count:
+            if ended and seen.counts[k] != count:
                 beat = min(seen.counts[k], count)
                 missing = seen.counts[k] < count
                 cycle = int(seen.cycles[k][-1]) if len(seen.cycles[k]) else -1
@@ -239,7 +239,9 @@ def probed(
     except (TimeoutError, RuntimeError) as error:
         if not seen.counts:
             raise
-        raise type(error)(f"{error}\n{probe.progress(seen)}") from error
+        early = probe.compare(seen, ended=False)
+        told = "" if early is None else f"\nfirst block that differs: {early}"
+        raise type(error)(f"{error}\n{probe.progress(seen)}{told}") from error
     first = probe.compare(seen)
     if first is not None and waves is not None:
         from rtl.probe_waves import write

@@ -192,6 +192,16 @@ def test_a_deadlock_tells_how_far_every_link_came() -> None:
     ]
 
 
+def test_a_wrong_code_before_the_deadlock_is_told() -> None:
+    stuck = ("wire [5:0] sub_0_0 = sub_0_0_sum[6:1];",
+             "reg [4:0] n; always @(posedge clk) n <= rst ? 0 : n + (n != 20 && valid[0]); "
+             "wire [5:0] sub_0_0 = sub_0_0_sum[6:1] + (n >= 10);")  # fmt: skip
+    core = faulty(halved(), *stuck)
+    with pytest.raises(TimeoutError, match=r"first block that differs: scale .*sample 1, scaled") as error:
+        rtl.verify(core, samples(core), raw=True, simulator="native", probe=True, max_cycles=30)
+    assert "beats that moved on each link" in str(error.value)
+
+
 def test_missing_beats_and_beats_too_many() -> None:
     core = halved()
     x = samples(core)
