@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from fxsim.graph import Graph
 from fxsim.types import TensorType
 from rtl.core import Core
-from rtl.lower.names import identifier
+from rtl.lower.names import OWN, identifier
 from rtl.schedule.beats import beat_type, order_of, reshaped_type
 from rtl.schedule.fold import Fold, engine_of
 from rtl.schedule.forms import Carried, Form
 from rtl.schedule.plan import Key, Plan, Stage
+from rtl.schedule.pooled import Pooled
 from rtl.schedule.segment import segment
 from rtl.schedule.windows import lines_of
 from rtl.stream.accumulate import Accumulate
@@ -59,7 +62,7 @@ class Assembly:
         self.types: dict[Key, TensorType] = {}
         self.waits: list[str] = []
         self.block_of: dict[str, str] = {}
-        self.taken: dict[str, int] = {}
+        self.taken = dict.fromkeys(OWN, 0)
         self.engines: list[tuple[str, Fold, Engine]] = []
         inputs = [s for s in plan.stages if s.kind == "input"]
         self.entry = Stage("input", 0, [], [k for s in inputs for k in s.gives])
@@ -88,9 +91,12 @@ class Assembly:
 
     def name(self, text: str) -> str:
         """An identifier that no part has yet."""
-        base = identifier(text).lower()
-        self.taken[base] = self.taken.get(base, -1) + 1
-        return f"{base}_{self.taken[base]}n" if self.taken[base] else base
+        base = name = identifier(text.lower())
+        while name in self.taken:
+            self.taken[base] += 1
+            name = f"{base}_{self.taken[base]}n"
+        self.taken[name] = 0
+        return name
 
     def add(self, part: Any, block: str) -> Any:
         self.block_of[part.name] = block
@@ -157,6 +163,10 @@ class Assembly:
 
     # ---- stages ---------------------------------------------------------------------------------------
 
+    def core(self, graph: Graph, name: str) -> Core:
+        """The hardware of a pipe."""
+        return Core(graph, name=name, **self.options)
+
     def _build(self, stage: Stage) -> None:
         key = stage.gives[0]
         block = self.plan.name(stage.members[0] if stage.members else key.node)
@@ -165,9 +175,9 @@ class Assembly:
             end = self._pipe(stage, end, block)
         else:
             if stage.kind in ("window", "fold"):
-                end = self.through(
-                    end, Fifo(self.name(f"{block}_skid"), self.bits(end[2]), HOLDING), block=block
-                )
+                name = self.name(f"{block}_skid")
+                fifo = Fifo(name, self.bits(end[2]), self.depths.get(name, HOLDING))
+                end = self.through(end, fifo, block=block)
             (need,) = end[2]
             assert stage.before is not None
             before = reshaped_type(self.types[need], stage.before.beat_shape)
@@ -185,7 +195,7 @@ class Assembly:
             rom = Rom(self.name(entry.name), bits, width, entry.payloads(), entry.inner)
             end = self.through(end, rom, keys=[], block=block)
         if name not in self.cores:
-            self.cores[name] = Core(made.graph, name=identifier(f"{self.top}_{name}"), **self.options)
+            self.cores[name] = self.core(made.graph, identifier(f"{self.top}_{name}"))
         core = self.cores[name]
         inside = ", ".join(dict.fromkeys(self.plan.name(v) for v in stage.members))
         for key, node in zip(stage.gives, made.graph.outputs, strict=True):
@@ -197,13 +207,19 @@ class Assembly:
         return self.through(end, lines, [key], block)
 
     def _reduce(self, stage: Stage, before: TensorType, key: Key, end: End, block: str) -> End:
-        kind, count = stage.detail.detail
-        after = self.types[key]
+        what = stage.detail.detail
+        kind, count = (what.kind, what.form.beats) if isinstance(what, Pooled) else what
+        bits = self.types[key].max_width
+        wide = bits if kind == "sum" else max(bits, before.max_width)
         part = Accumulate(
-            self.name(f"{block}_{kind}"), kind, before.size, before.max_width, after.max_width,
-            before.bounds[0] < 0, count,
+            self.name(f"{block}_{kind}"), kind, before.size, before.max_width, wide, before.bounds[0] < 0,
+            count,
         )  # fmt: skip
-        return self.through(end, part, [key], block)
+        end = self.through(end, part, [key] if wide == bits else [], block)
+        if wide > bits:  # the greatest of all is proven to need fewer bits than each
+            cuts = tuple((at, at + bits) for at in range(0, before.size * wide, wide))
+            end = self.through(end, Take(self.name(f"{block}_bits"), before.size * wide, cuts), [key], block)
+        return end
 
     def _gather(self, stage: Stage, before: TensorType, key: Key, end: End, block: str) -> End:
         count, order = order_of(stage.before, key.form)
@@ -249,21 +265,19 @@ class Assembly:
             cuts = tuple((starts[k], starts[k] + self.bits([k])) for k in keys)
             end = self.through(end, Take(self.name("output_take"), at, cuts), keys)
         forms = [k.form for k in stage.detail]
-        if forms[0].ragged:
-            (key,) = keys
-            t, form = self.types[key], forms[0]
-            axis = form.axes[-1]
-            outer, inner = 1, 1
-            for n in form.beat_shape[:axis]:
-                outer *= n
-            for n in form.beat_shape[axis + 1 :]:
-                inner *= n
-            surplus = form.per_row * form.lanes - form.sizes[-1]
-            trim = Trim(
-                self.name("output_trim"), t.max_width, form.lanes, surplus, form.per_row, outer, inner
-            )
-            end = self.through(end, trim)
-        if end[0] is None:
+        below, whole = 0, self.bits(keys)
+        for key, form in zip(keys, forms, strict=True):
+            bits, axis = self.bits([key]), form.axes[-1] if form.axes else 0
+            if form.ragged:
+                outer, inner = math.prod(form.beat_shape[:axis]), math.prod(form.beat_shape[axis + 1 :])
+                surplus = form.per_row * form.lanes - form.sizes[-1]
+                trim = Trim(
+                    self.name("output_trim"), self.types[key].max_width, form.lanes, surplus, form.per_row,
+                    outer, inner, below, whole - below - bits,
+                )  # fmt: skip
+                end = self.through(end, trim)
+            below += bits
+        if all(isinstance(p, Take) for p in self.network.parts):  # wires alone
             end = self.through(end, Fifo(self.name("output_wait"), self.bits(keys), HOLDING))
         self.connect(end, None, "o")
         self.output_types = [

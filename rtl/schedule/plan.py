@@ -16,6 +16,7 @@ from rtl.schedule.fold import Fold, foldable
 from rtl.schedule.forms import Form
 from rtl.schedule.options import Options
 from rtl.schedule.placement import Placement
+from rtl.schedule.pooled import Pooled, pooled
 from rtl.schedule.rules import stream_rules
 
 
@@ -101,6 +102,9 @@ class Plan:
                 if block in self.options.blocks:
                     raise ValueError(f"schedule of block {block!r} must not be {mode}: {found}")
                 self.reasons[block] = f"not folded: {found}"
+        whole = pooled(self, v)
+        if whole is not None:
+            return whole
         forms = [None if a in self.static else self.form(a) for a in v.args]
         placed: Placement = stream_rules.lookup(type(v.op))(self.options, v, *forms)
         return placed
@@ -108,7 +112,7 @@ class Plan:
     def keys(self, v: Node) -> list[Key]:
         """The streams that a value is made from, one per operand that varies."""
         placed = self.placements[v]
-        if isinstance(placed.detail, Fold):
+        if isinstance(placed.detail, (Fold, Pooled)):
             return [Key(placed.detail.source, placed.detail.form)]
         assert isinstance(v, Value)
         pairs = zip(v.args, placed.needs, strict=True)
@@ -212,10 +216,10 @@ class Plan:
                     kind = "spread" if len(key.form.axes) > len(own.form.axes) else "gather"
                     found[key] = Stage(kind, self.level_of(key), [self.resolved(own)], [key], before=own.form)
                     want(own)
-            if own not in wanted[node] and node not in members:
-                continue
-            if isinstance(node, Input):
+            if isinstance(node, Input):  # in the input stream, whether anything reads it or not
                 found[own] = Stage("input", 0, [], [own])
+                continue
+            if own not in wanted[node] and node not in members:
                 continue
             assert isinstance(node, Value)
             placed = self.placements[node]

@@ -239,10 +239,10 @@ def lanes_behind(op: ops.Window, f: Form) -> int:
         if p != 1:
             raise ValueError(f"pixels per clock must be 1 for windows along one axis, not {p}")
         return 1
+    if p == f.sizes[-1]:  # a row, be it of one pixel
+        return op.positions(f.shape)[1]
     if p == 1:
         return 1
-    if p == f.sizes[-1]:
-        return op.positions(f.shape)[1]
     if p % stride:
         raise ValueError(
             f"pixels per clock must be 1, a whole row, or a multiple of the stride {stride} where a window "
@@ -261,6 +261,8 @@ def _pad(_: Any, v: Value, f: Form) -> Placement:
         and f.lanes == 1
         and all(not v.op.before[a] and not v.op.after[a] for a in range(len(f.shape)) if a not in f.axes)
     ):
-        return Placement("window", Form(v.type.shape, f.axes), (Need(f),))
+        whole = len(f.axes) == 2 and f.sizes[-1] == 1
+        lanes = v.type.shape[f.axes[-1]] if whole else 1
+        return Placement("window", Form(v.type.shape, f.axes, lanes), (Need(f),))
     need = before(f, padded)
     return pointwise(v.type.shape, need.axes, need)

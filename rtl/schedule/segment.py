@@ -15,6 +15,7 @@ from fxsim.ops import Const, MatMul, Reshape
 from fxsim.types import TensorType
 from rtl.lower.names import identifier
 from rtl.schedule.forms import Form
+from rtl.schedule.narrow import narrowing, total
 from rtl.schedule.plan import Key, Plan, Stage, on_beat
 
 
@@ -58,7 +59,7 @@ class _Builder:
         self.streams: dict[Key, Input] = {}
         self.values: list[Value] = []
         self.made: dict[Node, Node] = {}
-        self.reshaped: dict[tuple[Node, tuple[int, ...]], Node] = {}
+        self.operands: dict[tuple[Node, Node, tuple[int, ...]], Node] = {}
         self.roms: list[tuple[Input, Varying]] = []
 
     def build(self) -> Segment:
@@ -76,7 +77,8 @@ class _Builder:
             args = [self._operand(v, k) for k in range(len(v.args))]
             placed = self.plan.placements[v]
             need = next(n.form for n in placed.needs if n is not None)
-            self.made[v] = self._value(on_beat(v.op, need, placed.form), args)
+            op = total(on_beat(v.op, need, placed.form), args[0].type)
+            self.made[v] = self._narrowed(self._value(op, args), v, placed.form)
             spans[self.plan.index[v]] = first
         outputs = [self.made[k.node] for k in self.stage.gives]
         inputs = [*self.inputs, *(i for i, _ in self.roms)]
@@ -97,6 +99,10 @@ class _Builder:
         self.values.append(value)
         return value
 
+    def _narrowed(self, made: Node, whole: Node, form: Form) -> Node:
+        cast = narrowing(made.type, form.joined(whole.type))
+        return made if cast is None else self._value(cast, [made])
+
     def _operand(self, v: Value, k: int) -> Node:
         placed, arg = self.plan.placements[v], v.args[k]
         if arg in self.plan.static:
@@ -106,13 +112,12 @@ class _Builder:
         key = Key(arg, need.form, need.repeat)
         if self.plan.inside(v, key):
             return self.made[arg]
-        source: Node = self.streams[self.plan.resolved(key)]
+        stream = self.streams[self.plan.resolved(key)]
         shape = need.form.beat_shape
-        if source.type.shape == shape:
-            return source
-        if (source, shape) not in self.reshaped:
-            self.reshaped[source, shape] = self._value(Reshape(shape), [source])
-        return self.reshaped[source, shape]
+        if (stream, arg, shape) not in self.operands:
+            source = stream if stream.type.shape == shape else self._value(Reshape(shape), [stream])
+            self.operands[stream, arg, shape] = self._narrowed(source, arg, need.form)
+        return self.operands[stream, arg, shape]
 
     def _constant(self, v: Value, arg: Node) -> Node:
         """A constant operand for one beat: the part that every beat sees, or words of a memory."""

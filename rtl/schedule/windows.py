@@ -22,7 +22,9 @@ def lines_of(name: str, value: Any, form: Form, before: TensorType, after: Tenso
         pairs |= {k: (1,) * len(sizes) for k in ("kernel", "stride", "dilation")}
     if len(sizes) == 1:
         pairs = {k: (v[0], 0 if k in ("before", "after") else 1) for k, v in pairs.items()}
+    # Without padding, a fill that no element has need not fit their bits.
+    fill = op.padding() if any(pairs["before"]) or any(pairs["after"]) else 0
     return Lines(
         name, height, width, before.size // form.lanes, before.max_width, form.lanes, **pairs,
-        fill=op.padding(), out_bits=after.max_width, signed=before.bounds[0] < 0,
+        fill=fill, out_bits=after.max_width, signed=before.bounds[0] < 0,
     )  # fmt: skip
