@@ -40,10 +40,9 @@ def build(
     schedule             "unrolled": every op has its own logic, one sample per clock. "streamed": one pixel
                          per clock through line buffers; "streamed(4)" four neighbours, "streamed(row)" a row.
                          "folded(n)": the products of each layer share n processing elements, their weights
-                         in memories. {block name: one of these, "*": of all others} mixes them
-    unit_options         of any schedule but the first, which gives a `rtl.StreamCore`: axes, along which each
-                         input streams, by its name (default: those of its first windows); encoding of folded
-                         weights, "codes", "shifts" or "auto"; writable, whether they can be written
+                         in memories. {block name: one of these, "*": of all others} mixes them. "auto":
+                         chosen by `target`; `core.choice` says what, and why. All but the first give a
+                         `rtl.StreamCore`
 
     A machine's step is one combinational stage between its state registers, which reset sets to `init` and
     every sample taken moves on; max_depth_per_stage and balance do not apply to it.
@@ -52,19 +51,22 @@ def build(
     name                 of the Verilog module; default: the graph's
     adder_depth          depth limit of constant matrix products, as `rtl.shift_add.solve` takes it
     effort, objective    of the search for their adders, as `rtl.shift_add.solve` takes them: seconds are of
-    each
-                         matrix, and only "fast" and "best" give the same Verilog on every machine
+                         each matrix, and only "fast" and "best" give the same Verilog on every machine
     family               delay model of the device, one of `rtl.timing.FAMILIES`
     clock_mhz            the clock that every stage must allow by that model, in place of max_depth_per_stage
     balance              spread the logic over the stages, of which there are as few as the limit allows, so
                          that the slowest is as fast as can be by the model; False: as few registers as the
                          limit allows
+    unit_options         of schedules that give a `rtl.StreamCore`: axes, along which each input streams, by
+                         its name (default: those of its first windows); encoding of folded weights, "codes",
+                         "shifts" or "auto"; writable, whether they can be written; target of "auto": a
+                         `rtl.schedule.goal.Goal` or a mapping with any of lut, ram (memory bits), interval
+                         (cycles per frame) and fps (with clock_mhz).
+                         With a unit: those of `rtl.iterate.build`, which makes a `rtl.iterate.IterateCore`
 
-                         of `rtl.iterate.build`, where a unit is given: it becomes a `rtl.iterate.IterateCore`
-
-    Raises ValueError for an unknown schedule or family, a depth below 1, a clock that is not positive, or too
-    fast for a primitive or a machine's step, or for a family without a clock, and a graph without input or
-    output elements.
+    Raises ValueError for an unknown schedule, block or family, a target that nothing found meets, a depth
+    below 1, a clock that is not positive, or too fast for a primitive or a machine's step, or for a family
+    without a clock, and a graph without input or output elements.
     """
     if isinstance(graph, Unit):
         from rtl import iterate
@@ -77,6 +79,13 @@ def build(
         "adder_depth": adder_depth, "effort": effort, "objective": objective, "family": family,
         "clock_mhz": clock_mhz, "balance": balance,
     }  # fmt: skip
+    if schedule == "auto":
+        from rtl.schedule.choice import automatic
+
+        target = unit_options.pop("target", None)
+        return automatic(graph, target, unit_options, max_depth_per_stage, name, built)
+    if "target" in unit_options:
+        raise ValueError(f"target needs the schedule 'auto', not {schedule!r}")
     if schedule != "unrolled":
         from rtl.schedule.core import StreamCore
         from rtl.schedule.options import Options

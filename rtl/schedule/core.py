@@ -40,10 +40,12 @@ class StreamCore(wiring.Component):
     model         the cycle model: exact timing, without data
     weights       the write port w__address, w__data, w__enable of folded weights; None where none are
                   writable
+    choice        what `schedule="auto"` decided (`rtl.schedule.choice.Choice`); else None
     """
 
     _MustUse__silence = True
     machine = None
+    choice: Any = None
     max_depth_per_stage: float | None
     clock_mhz: float | None
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from fxsim.graph import Graph, Input
+from fxsim.ops.common import check_int
 from rtl.schedule.forms import Form
+from rtl.stream.folded import ENCODINGS
 
 SPELLINGS = "streamed, streamed(PIXELS), streamed(row), folded(PEs)"
 
@@ -36,7 +38,9 @@ class Mode:
             else None
         )
         if match is None:
-            raise ValueError(f"schedule must be unrolled or one of {SPELLINGS}, not {text!r}")
+            raise ValueError(
+                f"schedule must be unrolled or one of {SPELLINGS}, or auto for all blocks, not {text!r}"
+            )
         kind, argument = match.groups()
         if kind == "folded":
             if argument is None or argument == "row" or int(argument) < 1:
@@ -97,6 +101,8 @@ class Options:
                 )
         else:
             mode = Mode.parse(schedule)
+        if encoding not in ENCODINGS:
+            raise ValueError(f"encoding must be {' or '.join(ENCODINGS)}, not {encoding!r}")
         return cls(mode, MappingProxyType(blocks), _axes(graph, axes), encoding, writable)
 
     def __str__(self) -> str:
@@ -130,4 +136,10 @@ def _axes(graph: Graph, axes: Any) -> Mapping[str, tuple[int, ...]] | None:
     unknown = sorted(set(axes) - {n.name for n in graph.inputs})
     if unknown:
         raise ValueError(f"axes must name inputs of the graph, not {unknown}")
-    return MappingProxyType({k: tuple(int(a) for a in v) for k, v in axes.items()})
+    return MappingProxyType({k: _integers(k, v) for k, v in axes.items()})
+
+
+def _integers(name: str, axes: Any) -> tuple[int, ...]:
+    if isinstance(axes, str) or not isinstance(axes, Iterable):
+        raise TypeError(f"axes of input {name!r} must be a sequence of integers, not {axes!r}")
+    return tuple(check_int(f"an axis of input {name!r}", a) for a in axes)
