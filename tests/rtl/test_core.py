@@ -273,7 +273,7 @@ BAD = [
     (
         lambda: rtl.build(graph(), schedule="folded"),
         ValueError,
-        "schedule folded must name its processing elements, as in folded(4), not 'folded'",
+        r"schedule folded must name its processing elements, as in folded\(4\), not 'folded'",
     ),
     (
         lambda: rtl.build(graph(), max_depth_per_stage=0.5),
