@@ -229,6 +229,17 @@ async def a_soft_reset_keeps_what_is_offered_and_empties_the_rest(dut):
     assert kept == want(values)[0][: BEAT_OUT.octets] and frame == want(values)[1]
     assert await bench.read(STATUS) == EARLY << 1 and await bench.read(FRAMES_OUT) == 1
 
+    # Amid a frame, with both errors told: afterwards there is none, and the next frame is whole.
+    await bench.source.send(AxiStreamFrame(octets[:6].tobytes()))
+    await bench.receive(1)
+    await bench.source.wait()
+    await RisingEdge(dut.aclk)
+    assert dut.frame_error.value == EARLY | MISSING
+    await bench.write(CONTROL, RESET)
+    await bench.send(octets[:4])
+    assert await bench.receive(1) == want([v[:4] for v in values])
+    assert dut.frame_error.value == 0
+
     # In its cycle, that in which the answer to the write comes, nothing is taken.
     seen = []
     for kind in (CLEAR, RESET):
