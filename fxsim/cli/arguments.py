@@ -60,6 +60,11 @@ def frequency(text: str) -> float:
     return _real(text, "a positive number of MHz")
 
 
+def rate(text: str) -> float:
+    """Frames per second."""
+    return _real(text, "a positive number of frames per second")
+
+
 def nanoseconds(text: str) -> float:
     """Of a clock's period; a whole number stays one in what is written with it."""
     value = _real(text, "a positive number of nanoseconds")

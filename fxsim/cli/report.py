@@ -10,6 +10,7 @@ import argparse
 from fxsim.cli.arguments import add_model_arguments, positive
 from fxsim.cli.console import Console, number
 from fxsim.cli.data import load_model
+from fxsim.cli.schedule import tell_schedule
 from fxsim.cli.verilog import add_build_arguments, build_core
 
 TARGETS = ("ecp5", "ice40", "xc7")
@@ -59,6 +60,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
         "top": core.top, "adders": core.adders, "depth": number(core.depth), "registers": core.registers,
         "latency": core.latency, "reports": [],
     }  # fmt: skip
+    tell_schedule(core, console)
     for name in targets:
         doing = f"synthesise for {name}" + (", place and route" if arguments.fmax else "")
         with console.stage(doing):

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, add_stall_arguments, file_name
 from fxsim.cli.console import Console
 from fxsim.cli.data import load_model, raw_samples
 from fxsim.cli.output import check_file, draft_file
+from fxsim.cli.schedule import is_unrolled, tell_schedule
 from fxsim.cli.verilog import add_build_arguments, build_core
-from fxsim.graph import Graph
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
     add_model_arguments(p)
     add_sample_arguments(p)
     add_build_arguments(p)
-    p.add_argument(
-        "--schedule", default="unrolled", metavar="S",
-        help="unrolled, one sample per clock; streamed, streamed(N) or streamed(row): 1, N or a row "
-        "of pixels per clock; folded(N): N processing elements (default unrolled)",
-    )  # fmt: skip
     p.add_argument(
         "--simulator", choices=("cocotb", "native", "amaranth"), default="cocotb",
         help="the cocotb bench in Verilator; the native Verilator library, for many vectors; or Amaranth's "
@@ -45,7 +39,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
 
     if arguments.probe and arguments.simulator == "amaranth":
         raise ValueError("--probe needs --simulator cocotb or native, not amaranth")
-    if arguments.probe and arguments.schedule.strip() == "unrolled":
+    if arguments.probe and is_unrolled(arguments):
         raise ValueError("--probe needs --schedule streamed or folded: unrolled hardware has no links inside")
     if arguments.probe and arguments.waves and not arguments.waves.endswith(".vcd"):
         raise ValueError(f"--waves must end in .vcd with --probe, not {arguments.waves!r}")
@@ -55,7 +49,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
     graph = load_model(arguments.model, arguments)
     raw = raw_samples(graph, arguments)
     with console.stage("build the hardware"):
-        core = _build(graph, arguments)
+        core = build_core(graph, arguments)
     around = (arguments.waves or f"build/probe/{core.top}.vcd") if arguments.probe else None
     with (
         draft_file(None if arguments.probe else arguments.waves) as whole,
@@ -73,11 +67,9 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
         "mismatches": result.mismatches, "first_difference": first, "cycles": result.cycles,
         "latency": core.latency, "waves": waves, "seconds": stage["seconds"],
     }  # fmt: skip
-    if arguments.schedule.strip() != "unrolled":
-        console.data |= {
-            "schedule": arguments.schedule, "interval": float(core.interval),
-            "predicted_cycles": result.predicted_cycles,
-        }  # fmt: skip
+    if not is_unrolled(arguments):
+        console.data["predicted_cycles"] = result.predicted_cycles
+    tell_schedule(core, console)
     console.line(
         f"{result.vectors} vectors, {result.mismatches} mismatches, "
         f"{result.cycles} cycles, latency {core.latency}"
@@ -95,14 +87,3 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
     elif waves:
         console.line(f"waveform in {waves}")
     return bool(result)
-
-
-def _build(graph: Graph, arguments: argparse.Namespace) -> Any:
-    if arguments.schedule.strip() == "unrolled":
-        return build_core(graph, arguments)
-    import rtl
-
-    return rtl.build(
-        graph, schedule=arguments.schedule, max_depth_per_stage=arguments.max_depth_per_stage,
-        name=arguments.name, effort=arguments.effort, family=arguments.family, clock_mhz=arguments.clock,
-    )  # fmt: skip

@@ -12,6 +12,7 @@ from fxsim.cli.arguments import add_model_arguments, add_sample_arguments, effor
 from fxsim.cli.console import Console, number
 from fxsim.cli.data import load_model, raw_samples
 from fxsim.cli.output import locked
+from fxsim.cli.schedule import add_schedule_arguments, clock_of, schedule_options, tell_schedule
 from fxsim.graph import Graph
 
 
@@ -43,6 +44,7 @@ def add_build_arguments(p: argparse.ArgumentParser) -> None:
         "--effort", type=effort, default="fast", metavar="E",
         help="search for few adders: fast, best, or seconds for each constant matrix (default fast)",
     )  # fmt: skip
+    add_schedule_arguments(p)
 
 
 def build_core(graph: Graph, arguments: argparse.Namespace) -> Any:
@@ -51,7 +53,8 @@ def build_core(graph: Graph, arguments: argparse.Namespace) -> Any:
 
     return rtl.build(
         graph, max_depth_per_stage=arguments.max_depth_per_stage, name=arguments.name,
-        effort=arguments.effort, family=arguments.family, clock_mhz=arguments.clock,
+        effort=arguments.effort, family=arguments.family, clock_mhz=clock_of(arguments),
+        **schedule_options(arguments),
     )  # fmt: skip
 
 
@@ -73,6 +76,7 @@ def execute(arguments: argparse.Namespace, console: Console) -> bool:
         f"module {core.top}: {core.adders} adders, depth {number(core.depth)}, "
         f"latency {core.latency} cycles, {core.registers} register bits"
     )
+    tell_schedule(core, console)
     for f in files:
         console.line(f"  {f}")
     return True
