@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from fxsim import ops
@@ -12,7 +12,7 @@ from rtl.schedule.reshaping import groups
 if TYPE_CHECKING:
     from rtl.schedule.options import Options
 
-Tags = tuple[tuple[Input, int] | None, ...]  # per axis of a value, the axis of an input that it is
+Tags = tuple[Mapping[Input, int], ...]  # per axis of a value, which axis of each input it is
 
 
 def input_axes(graph: Graph, static: Collection[Node], options: Options) -> dict[Input, tuple[int, ...]]:
@@ -21,17 +21,17 @@ def input_axes(graph: Graph, static: Collection[Node], options: Options) -> dict
     tags: dict[Node, Tags] = {}
     for node in graph.values:
         if isinstance(node, Input):
-            tags[node] = tuple((node, a) for a in range(node.type.ndim))
+            tags[node] = tuple({node: a} for a in range(node.type.ndim))
             continue
         assert isinstance(node, Value)
         if node in static:
-            tags[node] = (None,) * node.type.ndim
+            tags[node] = ({},) * node.type.ndim
             continue
         if isinstance(node.op, ops.Window):
             heads = tags[node.args[0]][: len(node.op.kernel)]
-            if all(heads) and len({h[0] for h in heads if h}) == 1:
-                source = heads[0][0]  # type: ignore[index]
-                found.setdefault(source, tuple(h[1] for h in heads if h))
+            for source in graph.inputs:
+                if all(source in h for h in heads):
+                    found.setdefault(source, tuple(h[source] for h in heads))
         tags[node] = _tags(node, [tags[a] for a in node.args])
     out = {}
     for node in graph.inputs:
@@ -51,21 +51,21 @@ def _tags(v: Value, operands: list[Tags]) -> Tags:
     if isinstance(v.op, ops.Transpose):
         return tuple(operands[0][a] for a in v.op.axes)
     if isinstance(v.op, ops.Reshape):
-        out: list[tuple[Input, int] | None] = [None] * n
+        out: list[Mapping[Input, int]] = [{}] * n
         for ins, outs in groups(v.args[0].type.shape, v.type.shape):
             if len(ins) == len(outs) == 1:
                 out[outs[0]] = operands[0][ins[0]]
         return tuple(out)
     if isinstance(v.op, ops.MatMul):
-        return (*operands[0][:-1], None)[:n] if len(operands[0]) == n else (None,) * n
+        return (*operands[0][:-1], {})[:n] if len(operands[0]) == n else ({},) * n
     if isinstance(v.op, (ops.Pad, ops.Slice)):
         return operands[0]
     if isinstance(v.op, ops.Window) or any(len(t) > n for t in operands):
-        return (None,) * n
-    out = [None] * n
+        return ({},) * n
+    out = [{}] * n
     for a, t in zip(v.args, operands, strict=True):
         for k in range(len(t)):
             axis = n - len(t) + k
-            if t[k] is not None and out[axis] is None and a.type.shape[k] == v.type.shape[axis]:
-                out[axis] = t[k]
+            if a.type.shape[k] == v.type.shape[axis]:
+                out[axis] = {**t[k], **out[axis]}
     return tuple(out)

@@ -56,6 +56,12 @@ class Plan:
     def __init__(self, graph: Graph, options: Options) -> None:
         self.graph, self.options = graph, options
         self.index = graph.index
+        names = (*(n.name for n in graph.inputs), *graph.output_names)
+        for name, node in zip(names, (*graph.inputs, *graph.outputs), strict=True):
+            if not node.type.size:
+                raise ValueError(
+                    f"{name!r} must have at least one element to be streamed, not shape {node.type.shape}"
+                )
         self.block = {i: b.name for b in reversed(graph.blocks) for i in range(b.start, b.stop)}
         self.static = {v for v in graph.values if isinstance(v, Value) and bool(np.all(v.type.is_constant))}
         self.placements: dict[Node, Placement] = {}
@@ -127,11 +133,9 @@ class Plan:
     def _outputs(self) -> list[Key]:
         """All outputs in forms of equally many beats: as they stream, but channels of a pixel together."""
         forms = []
-        for node in self.graph.outputs:
+        for name, node in zip(self.graph.output_names, self.graph.outputs, strict=True):
             if node in self.static:
-                raise ValueError(
-                    f"output {self.name(node)!r} must depend on an input to be streamed; it is a constant"
-                )
+                raise ValueError(f"output {name!r} must depend on an input to be streamed; it is a constant")
             f = self.form(node)
             spatial = self._channel(node)
             forms.append(Form(f.shape, f.axes[:-1]) if spatial else f)
