@@ -14,9 +14,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from fxsim.graph import Graph
-from rtl.design import layout_of
+from rtl.design import free_name, layout_of
 from rtl.layout import Layout
-from rtl.lower.names import identifier
+from rtl.lower.names import OWN, identifier
 from rtl.schedule.assemble import Assembly
 from rtl.schedule.forms import Form
 from rtl.schedule.options import Options
@@ -57,7 +57,7 @@ class StreamCore(wiring.Component):
         if not isinstance(graph, Graph):
             raise TypeError(f"graph must be a fxsim.Graph to be streamed or folded, not {graph!r}")
         self.graph, self.schedule = graph, options
-        self.top = identifier(name or graph.name, "m")
+        self.top = free_name(identifier(name or graph.name, "m"), OWN)
         self.family = family_of(family)
         self.max_depth_per_stage, self.clock_mhz = max_depth_per_stage, clock_mhz
         self.plan = Plan(graph, options)

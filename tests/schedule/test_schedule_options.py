@@ -159,7 +159,7 @@ def test_depthwise_processing_elements_divide_the_channels() -> None:
 
 
 def test_no_machine_is_streamed() -> None:
-    with pytest.raises(TypeError, match="graph must be a fxsim.Graph"):
+    with pytest.raises(TypeError, match=r"graph must be a fxsim\.Graph"):
         rtl.build(object(), schedule="streamed")
 
 
