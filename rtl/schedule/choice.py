@@ -106,14 +106,15 @@ def automatic(
             raise ValueError(_too_slow(search))
         if not search.within(design):
             raise ValueError(_too_large(search, design, aim))
-        core = search.built = StreamCore(graph, search.options(design), name=name, **options)
+        core = StreamCore(graph, search.options(design), name=name, **options)
+        search.built.append(core)
         core.choice = _choice(search, core, design, aim)
         if goal.cycles is not None and core.interval > goal.cycles:
             # Handshakes cost more cycles than the slowest part: aim lower.
             aim = min(aim - 1, int(aim * goal.cycles / core.interval))
         elif goal.ram is not None and core.memory > goal.ram:
             # FIFOs whose depths only a whole core shows.
-            search.hidden = max(search.hidden + 1, core.memory - search.estimate(design).memory)
+            search.hidden[design.pixels] = core.memory - search.estimate(design).memory
             aim = aim if goal.cycles is not None else _fastest(search)
         elif goal.lut is not None and core.choice.luts > goal.lut:
             slower = [n for n in search.steps if n > aim] if goal.cycles is None else []
@@ -152,7 +153,7 @@ def _fastest(search: Search) -> int:
 
 def _too_slow(search: Search) -> str:
     goal, (last, found) = search.goal, search.starts[-1]
-    cycles = found.cycles if search.built is None else math.ceil(search.built.interval)
+    cycles = min((math.ceil(c.interval) for c in search.built), default=found.cycles)
     rate = ""
     if goal.fps is not None and goal.clock_mhz is not None:
         rate = f", {goal.clock_mhz * 1e6 / cycles:.6g} frames/s"
@@ -166,8 +167,9 @@ def _too_large(search: Search, design: Design, cycles: int) -> str:
     goal, found = search.goal, search.estimate(design)
     if not search.lean(design):
         # A core that was built has the FIFOs' depths as well.
-        source = search.sketch(design) if search.built is None else search.built
-        memory = found.memory if search.built is None else search.built.memory
+        source = min(search.built, key=lambda c: c.memory, default=None)
+        memory = found.memory if source is None else source.memory
+        source = search.sketch(design) if source is None else source
         largest = max(source.network.parts, key=lambda p: p.memory)
         return (
             f"RAM beyond the target: {memory} memory bits are needed where at most {goal.ram} are wanted; "

@@ -40,15 +40,16 @@ class Search:
     """The designs of a graph with their estimates, each made once.
 
     given, build   other options of `Options.of`, and of `rtl.core.Core`
-    built          the last core that was built, and `hidden` its memory bits beyond the estimate
+    built          cores of designs, in the order of their making
+    hidden         memory bits beyond the estimate, by pixels a clock, of the last core with so many
     """
 
     def __init__(self, graph: Graph, given: Mapping[str, Any], build: Mapping[str, Any], goal: Goal) -> None:
         self.graph, self.given, self.build, self.goal = graph, given, build, goal
         self.known: dict[Design, Estimate | None] = {}
-        self.cheap: dict[tuple[int, int], Design | None] = {}
-        self.built: Any = None
-        self.hidden = 0
+        self.cheap: dict[tuple[Any, ...], Design | None] = {}
+        self.built: list[Any] = []
+        self.hidden: dict[int | None, int] = {}
 
     def options(self, design: Design) -> Options:
         return Options.of(self.graph, design.schedule, **self.given)
@@ -133,13 +134,11 @@ class Search:
 
     # ---- the cheapest ---------------------------------------------------------------------------------
 
-    def room(self) -> int | None:
-        """Memory bits that an estimate may have."""
-        return None if self.goal.ram is None else self.goal.ram - self.hidden
+    def memory(self, design: Design) -> int:
+        return self.estimate(design).memory + self.hidden.get(design.pixels, 0)
 
     def lean(self, design: Design) -> bool:
-        room = self.room()
-        return room is None or self.estimate(design).memory <= room
+        return self.goal.ram is None or self.memory(design) <= self.goal.ram
 
     def within(self, design: Design) -> bool:
         """Whether the estimate keeps both budgets."""
@@ -148,14 +147,14 @@ class Search:
     def cheapest(self, cycles: int) -> Design | None:
         """The fewest LUTs found at so many cycles per frame, at the fewest pixels a clock with which the
         memory is small enough, else the least memory; None where more cycles are needed even unrolled."""
-        key = (cycles, self.hidden)
+        key = (cycles, *self.hidden.items())
         if key not in self.cheap:
             best: Design | None = None
             for start, found in self.starts:
                 if found.cycles > cycles:
                     continue
                 design = self._descend(start, cycles)
-                if best is None or self.estimate(design).memory < self.estimate(best).memory:
+                if best is None or self.memory(design) < self.memory(best):
                     best = design
                 if self.lean(best):
                     break

@@ -186,11 +186,32 @@ def test_memory_that_no_schedule_spares() -> None:
     pattern = (
         rf"^RAM beyond the target: {streamed.memory} memory bits are needed where at most 8 are wanted; "
     )
-    with pytest.raises(ValueError, match=rf"{pattern}the largest buffer is input_wait of layer 'input', 64 bits"):
+    with pytest.raises(
+        ValueError, match=rf"{pattern}the largest buffer is input_wait of layer 'input', 64 bits"
+    ):
         rtl.build(graph, schedule="auto", target={"ram": 8})
     with pytest.raises(ValueError, match=pattern):
         rtl.build(graph, schedule="auto", target={"ram": 8, "interval": 100})
     assert rtl.build(graph, schedule="auto", target={"ram": streamed.memory}).memory == streamed.memory
+
+
+def test_memory_that_only_a_slow_schedule_spares() -> None:
+    """A row a clock needs no line buffer, but a FIFO as wide as a row beside the pipeline."""
+
+    def net(x: Tensor) -> Tensor:
+        y, kernel = x, np.arange(4).reshape(2, 2, 1, 1)
+        for name in "abc":
+            y = layers.conv2d(y, kernel, padding=((1, 0), (1, 0)), name=name).cast(SQ(3, 0, overflow="SAT"))
+        return y + x
+
+    graph = trace(net, SQ(4, 0), shape=(4, 5, 1), name="wide")
+    streamed, rows = (
+        rtl.build(graph, schedule=s, max_depth_per_stage=1) for s in ("streamed", "streamed(row)")
+    )
+    assert rows.memory > streamed.memory
+    target = {"ram": streamed.memory}
+    found = rtl.build(graph, schedule="auto", target=target, max_depth_per_stage=1)
+    assert found.memory <= streamed.memory and rows.interval < found.interval <= streamed.interval
 
 
 def test_wrong_arguments() -> None:
