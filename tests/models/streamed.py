@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import math
 import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,12 +23,17 @@ from rtl.schedule.core import StreamCore
 from rtl.stream.deadlock import prove
 
 DATA = Path(__file__).parents[1] / "load" / "data"
-STALLS: dict[str, tuple[Pattern, Pattern]] = {
-    "random": (random(3, 0.4), random(4, 0.4)),
-    "slow source": (bursts(2, 5), every(2)),
-    "slow sink": (every(3), bursts(1, 6)),
-}
-"""Pauses of (source, sink): unrelated, a source that starves all parts, a sink that fills all of them."""
+STALLS = ("random", "slow source", "slow sink")
+
+
+def pauses(core: StreamCore, stalls: str) -> tuple[Pattern, Pattern]:
+    """Of (source, sink): unrelated ones; a source that starves all parts; a sink that takes a beat and then
+    nothing for longer than a frame's share, so that every part fills up to the input."""
+    if stalls == "random":
+        return random(3, 0.4), random(4, 0.4)
+    if stalls == "slow source":
+        return bursts(2, 5), every(2)
+    return every(7), bursts(1, math.ceil(core.interval * Fraction(5, 4) / core.beats_out))
 
 
 @cache
@@ -79,8 +85,8 @@ class Found:
 
 def run(core: StreamCore, raw: Array, sides: tuple[Pattern, Pattern] | None = None) -> Found:
     """In Verilator, against the emulator; the clock cycles against the model."""
-    pauses = {} if sides is None else {"idle": sides[0], "backpressure": sides[1]}
-    r = rtl.verify(core, raw, raw=True, simulator="native", check_cycles=True, **pauses)
+    given = {} if sides is None else {"idle": sides[0], "backpressure": sides[1]}
+    r = rtl.verify(core, raw, raw=True, simulator="native", check_cycles=True, **given)
     return Found(r.vectors, r.mismatches, r.cycles, r.predicted_cycles, r.first_difference)
 
 
@@ -93,5 +99,6 @@ def rate(core: StreamCore, raw: Array) -> Fraction:
 
 
 __all__ = [
-    "STALLS", "Found", "digits", "fashion", "frames", "keywords", "keywords_schedule", "prove", "rate", "run",
+    "STALLS", "Found", "digits", "fashion", "frames", "keywords", "keywords_schedule", "pauses", "prove",
+    "rate", "run",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from tests.models.streamed import (
     frames,
     keywords,
     keywords_schedule,
+    pauses,
     prove,
     rate,
     run,
@@ -47,8 +48,8 @@ def keywords_core() -> StreamCore:
     return rtl.build(keywords(), schedule=keywords_schedule())
 
 
-def stalled(core: StreamCore, raw: Any, sides: Any) -> None:
-    found = run(core, raw, sides)
+def stalled(core: StreamCore, raw: Any, stalls: str) -> None:
+    found = run(core, raw, pauses(core, stalls))
     assert (found.frames, found.mismatches) == (len(raw), 0), found.first
     assert found.cycles == found.predicted
 
@@ -57,19 +58,19 @@ def stalled(core: StreamCore, raw: Any, sides: Any) -> None:
 @pytest.mark.parametrize("schedule", [pytest.param(s, marks=pytest.mark.xdist_group(s)) for s in DIGITS])
 def test_digits(schedule: str, stalls: str) -> None:
     raw = digits().encoders[0].encode(digits_samples()[0][:24], "x")
-    stalled(digits_core(schedule), raw, STALLS[stalls])
+    stalled(digits_core(schedule), raw, stalls)
 
 
 @pytest.mark.xdist_group("fashion")
 @pytest.mark.parametrize("stalls", STALLS)
 def test_fashion(stalls: str) -> None:
-    stalled(fashion_core(), frames(fashion(), 20), STALLS[stalls])
+    stalled(fashion_core(), frames(fashion(), 20), stalls)
 
 
 @pytest.mark.xdist_group("keywords")
 def test_keywords() -> None:
     """Five million products a frame: one run, of the pauses that fill the parts most."""
-    stalled(keywords_core(), frames(keywords(), 20), STALLS["slow sink"])
+    stalled(keywords_core(), frames(keywords(), 20), "slow sink")
 
 
 CORES: dict[str, tuple[Callable[[], StreamCore], Callable[[], Graph], int]] = {
