@@ -16,9 +16,8 @@ from fxsim.types import TensorType
 def narrowing(have: TensorType, proven: TensorType) -> ops.Cast | None:
     """The cast that drops the bits which no element of `proven` has, a matter of wires; None where there are
     none."""
-    top = np.left_shift(np.ones_like(proven.width, object), proven.width - proven.signed)
-    bottom = np.where(proven.signed, -top, 0)
-    if np.all(have.lo >= bottom) and np.all(have.hi < top):
+    need = have.width + (proven.signed & ~have.signed)
+    if np.all(need <= proven.width) and not np.any(have.signed & ~proven.signed):
         return None
     width, signed = (_even(np.asarray(a, np.int64)) for a in (proven.width, proven.signed))
     return ops.Cast(IntArray(np.int64(proven.frac)), width, signed, Rounding.TRN, Overflow.WRAP)

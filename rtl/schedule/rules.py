@@ -75,7 +75,8 @@ def _agreement(f: Form, shape: tuple[int, ...], target: tuple[tuple[int, ...], i
         if k < len(own):
             if own[k] != axis:
                 return k
-            if k == len(axes) - 1 and k == len(own) - 1 and own_lanes != lanes:
+            # An operand that is repeated along further axes comes one place at a time.
+            if k == len(own) - 1 and own_lanes != (lanes if k == len(axes) - 1 else 1):
                 return k
         else:
             rest = axes[k:]

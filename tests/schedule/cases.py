@@ -5,8 +5,11 @@ python -m tests.schedule.cases FIRST STOP [hardware] checks the random cases of 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import itertools
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -20,7 +23,7 @@ from fxsim.files import atomic_path, write_text
 from fxsim.integers import Array
 from fxsim.serialize import load, save
 from rtl.bench import patterns
-from tests.agreement.random_graphs import stimulus
+from tests.agreement.random_graphs import random_graph, stimulus
 from tests.agreement.readings import integers
 from tests.schedule.beat_reading import Reading
 from tests.schedule.random_networks import random_case
@@ -56,6 +59,7 @@ class Case(NamedTuple):
     schedule: Any
     raw: list[Array]
     seed: int
+    axes: Any = None
 
 
 def made(seed: int, samples: int = 4) -> Case:
@@ -63,10 +67,39 @@ def made(seed: int, samples: int = 4) -> Case:
     return Case(graph, schedule, stimulus(graph, samples, seed), seed)
 
 
+def arranged(seed: int, samples: int = 4) -> Case | None:
+    """A random graph of any ops, streamed along any axes that its inputs can share; None where all of its
+    outputs are constants."""
+    rng, g = np.random.default_rng([5, seed]), random_graph(seed)
+    kept = [k for k, o in enumerate(g.outputs) if o.type.size and not np.all(o.type.is_constant)]
+    if not kept:
+        return None
+    outputs, names, affines = (
+        tuple(a[k] for k in kept) for a in (g.outputs, g.output_names, g.output_affines)
+    )
+    g = dataclasses.replace(g, outputs=outputs, output_names=names, output_affines=affines)
+
+    def orders(i: Any) -> list[tuple[int, ...]]:
+        axes = range(i.type.ndim)
+        return [p for n in range(i.type.ndim + 1) for p in itertools.permutations(axes, n)]
+
+    def beats(i: Any, axes: tuple[int, ...]) -> int:
+        return math.prod(i.type.shape[a] for a in axes)
+
+    first = orders(g.inputs[0])
+    count = beats(g.inputs[0], first[int(rng.integers(len(first)))])
+    fits = {i.name: [p for p in orders(i) if beats(i, p) == count] for i in g.inputs}
+    if not all(fits.values()):
+        fits = {name: [()] for name in fits}
+    axes = {name: found[int(rng.integers(len(found)))] for name, found in fits.items()}
+    schedules = ("streamed", "streamed", "streamed(2)", "folded(1)", "folded(2)", "streamed(row)")
+    return Case(g, schedules[int(rng.integers(6))], stimulus(g, samples, seed), seed, axes)
+
+
 def built(case: Case) -> rtl.StreamCore | str:
     """The core, or the refusal: any other error is a fault, of a case that is kept."""
     try:
-        core: Any = rtl.build(case.graph, schedule=case.schedule)
+        core: Any = rtl.build(case.graph, schedule=case.schedule, axes=case.axes)
     except Exception as error:
         if isinstance(error, ValueError) and refused(str(error)):
             return str(error)
@@ -115,7 +148,8 @@ def told(case: Case, error: Exception) -> None:
 def keep(case: Case) -> Path:
     """Saves a case among those that test_schedule_saved.py replays; returns the graph's file."""
     SAVED.mkdir(exist_ok=True)
-    text = json.dumps({"schedule": case.schedule, "seed": case.seed}, indent=1, sort_keys=True)
+    options = {"schedule": case.schedule, "seed": case.seed, "axes": case.axes}
+    text = json.dumps(options, indent=1, sort_keys=True)
     digest = hashlib.sha256((case.graph.digest() + text).encode()).hexdigest()[:8]
     path = SAVED / f"{case.graph.name}_{digest}.fxs"
     save(case.graph, path)
@@ -131,7 +165,7 @@ def kept(path: Path) -> Case:
     graph, options = load(path), json.loads(path.with_suffix(".json").read_text())
     with np.load(path.with_suffix(".npz"), allow_pickle=False) as data:
         raw = [integers(data[f"raw{i}"]) for i in range(len(graph.inputs))]
-    return Case(graph, options["schedule"], raw, options["seed"])
+    return Case(graph, options["schedule"], raw, options["seed"], options.get("axes"))
 
 
 def main(first: int, stop: int, hardware: bool) -> None:

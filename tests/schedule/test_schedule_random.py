@@ -34,6 +34,23 @@ def test_networks_beat_by_beat(start: int) -> None:
     assert seen | {Trim} == set(part_reading.registry) - {object}  # `Trim` has tests of its own
 
 
+@pytest.mark.parametrize("start", range(0, 200, 100))
+def test_any_ops_along_any_axes(start: int) -> None:
+    """The random graphs of all readings, codes of more than 64 bits among them."""
+    found = refusals = streams = 0
+    for seed in range(start, start + 100):
+        case = cases.arranged(seed)
+        if case is None:
+            continue
+        core = cases.built(case)
+        if isinstance(core, str):
+            refusals += 1
+            continue
+        cases.read(case, core)
+        found, streams = found + 1, streams + (core.beats_in > 1)
+    assert refusals < 10 and found > 75 and streams > 15
+
+
 @pytest.mark.parametrize("seed", HARDWARE)
 def test_networks_in_amaranth(seed: int) -> None:
     """Codes and cycles, each under one pattern of stalls and without."""

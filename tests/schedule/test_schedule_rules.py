@@ -200,6 +200,9 @@ OTHERS: dict[str, tuple[Callable[..., Any], Any, Any, str, str, list[str]]] = {
     "axes of length 1": (lambda x: x.reshape(1, 4, 1, 3, 1).relu().reshape(4, 3), (4, 1, 3), (0, 1),
                          "streamed", "4 along axes (0,)", []),
     "an image of one pixel": (lambda x: x.relu(), (1, 1, 3), PLANE, "streamed", "1x1 along axes (0, 1)", []),
+    "lanes of a product that are repeated": (
+        lambda x: x * (x.sum(0) @ np.ones((4, 4), int)), (3, 4), (1, 0), "folded(2)", "whole",
+        ["Accumulate", "Gather", "Feeder", "Accumulate", "Gather"]),
     "an input alone": (lambda x: x, (4, 3), (0,), "streamed", "4 along axes (0,)", []),
     "an input twice": (lambda x: (x, x), (4, 3), (0,), "streamed", "4 along axes (0,)", []),
     "an input beside others": (lambda x: ((x + 1).T, x), (4, 3), (0,), "streamed", "4 along axes (1,)", []),
