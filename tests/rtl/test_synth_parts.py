@@ -30,7 +30,7 @@ def streamed() -> rtl.StreamCore:
     return rtl.build(trace(net, SQ(3, 0), shape=(12, 24, 1), name="residual"), schedule="streamed")
 
 
-@pytest.mark.parametrize("target", ["ecp5", "ice40"])
+@pytest.mark.parametrize("target", ["ecp5", "ice40", "xc7"])
 def test_each_part_of_a_core(target: str) -> None:
     core = streamed()
     found = synth.layers(core, target)
@@ -44,7 +44,7 @@ def test_each_part_of_a_core(target: str) -> None:
     assert in_memory == {p.name for p in core.network.parts if p.memory}
     kinds = {type(p).__name__ for p in core.network.parts if p.memory}
     assert kinds == {"Fifo", "Lines", "Feeder"}
-    assert used["fc_pe_feed"].bram and (used["conv_lines"].lutram if target == "ecp5" else 1)
+    assert used["fc_pe_feed"].bram and (target == "ice40" or used["conv_lines"].lutram)
     # A memory is none of flip-flops, whatever else the part has.
     for row in found:
         assert row.utilization.ff <= row.registers + (40 if target == "ice40" else 0), row.part
@@ -86,3 +86,15 @@ def test_logic_between_the_parts_has_a_row() -> None:
     core = rtl.build(trace(net, SQ(3, 0), shape=(6,), name="pair"), schedule="folded(1)", writable=True)
     found = synth.layers(core, "ecp5")
     assert [row.name for row in found][-1] == "(control)" and found[-1].utilization.lut > 0
+
+
+def test_constants_that_vary_are_block_ram_where_they_are_many() -> None:
+    def rows(size: int) -> dict[str, synth.Utilization]:
+        words = np.random.default_rng(size).integers(-16, 16, (size, size))
+        graph = trace(lambda x: x + words, SQ(4, 0), shape=(size, size), name=f"map{size}")
+        core = rtl.build(graph, schedule="streamed", axes=(0, 1))
+        return {row.kind: row.utilization for row in synth.layers(core, "ecp5")}
+
+    many, few = rows(32), rows(4)
+    assert {k for k, u in many.items() if u.bram} == {"Rom"} and many["Rom"].bram == 1
+    assert few["Rom"].bram == few["Rom"].lutram == 0 < few["Rom"].lut
