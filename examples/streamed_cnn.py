@@ -20,9 +20,7 @@ def main(path=None):
     mhz = core.predicted_fmax("ecp5")
     print(f"at {mhz:.0f} MHz, as predicted for ecp5: {mhz * 1e6 / core.interval:.0f} frames/s")
 
-    found = rtl.verify(
-        core, images[:50], simulator="native", idle=0.25, backpressure=0.25, check_cycles=True
-    )
+    found = rtl.verify(core, images[:50], simulator="native", idle=0.25, backpressure=0.25, check_cycles=True)
     right = (graph.run(images[:50]).argmax(axis=1) == digits[:50]).sum()
     print(f"Verilog: {found.vectors} frames, {found.mismatches} mismatches, {right} digits right")
     print(f"{found.cycles} clock cycles, the cycle model says {found.predicted_cycles}")
