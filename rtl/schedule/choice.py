@@ -215,8 +215,17 @@ def _reason(search: Search, design: Design, block: str, cycles: int) -> str:
         return f"{text}; unrolled: {other.luts - search.estimate(design).luts:+} LUTs"
     able = search.elements(design, block)
     if not able:
-        return "several pixels come in a beat"
+        return f"cannot be folded: {_refusal(search, search.upto(design, block))}"
     pe, least = list(able.items())[-1]
     if least > cycles:
         return f"folded({pe}), the fastest, takes {least} cycles"
     return "folded it takes more LUTs or memory"
+
+
+def _refusal(search: Search, design: Design) -> str:
+    """Why a design cannot be."""
+    try:
+        search.plan(design)
+    except ValueError as e:
+        return str(e).rpartition(": ")[2]
+    return "no number of processing elements divides all its products"

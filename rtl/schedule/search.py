@@ -94,16 +94,35 @@ class Search:
         found = [(v, p.detail) for v, p in plan.placements.items() if isinstance(p.detail, Fold)]
         return [f for v, f in found if plan.name(v) == block]
 
+    def upto(self, design: Design, block: str) -> Design:
+        """The block on one processing element, those behind it unrolled: what it may be does not hang on
+        them."""
+        names = [name for name, _ in design.modes]
+        behind = names[names.index(block) + 1 :]
+        modes = tuple((k, "unrolled" if k in behind else m) for k, m in design.modes)
+        return Design(design.pixels, modes).but(block, "folded(1)")
+
     def elements(self, design: Design, block: str) -> dict[int, int]:
-        """The numbers of processing elements that a block may have, the others being as they are, and the
-        cycles per frame that each takes."""
-        found = self.folds(design.but(block, "folded(1)"), block)
+        """The numbers of processing elements that a block may have, those in front being as they are, and
+        the cycles per frame that each takes."""
+        found = self.folds(self.upto(design, block), block)
         able = []
         for f in found:
             channels, out = int(f.weights.shape[2]), None if f.weights.ndim == 3 else int(f.weights.shape[3])
             able.append(set(feasible(channels // f.words, out)))
         numbers = sorted(set.intersection(*able)) if able else []
         return {pe: max(-(-f.cycles // pe) for f in found) for pe in numbers}
+
+    def repaired(self, design: Design, cycles: int) -> Design:
+        """Blocks whose numbers of processing elements cannot be, behind one that changed, get the fewest that
+        keep up."""
+        for block, mode in design.modes:
+            if mode != "unrolled":
+                able = self.elements(design, block)
+                if mode not in [f"folded({pe})" for pe in able]:
+                    fast = [pe for pe, n in able.items() if n <= cycles]
+                    design = design.but(block, f"folded({fast[0]})" if fast else "unrolled")
+        return design
 
     @cached_property
     def starts(self) -> list[tuple[Design, Estimate]]:
@@ -183,9 +202,12 @@ class Search:
         """The block unrolled, and on the fewest processing elements that keep up."""
         fast = [pe for pe, n in self.elements(design, block).items() if n <= cycles]
         for mode in ("unrolled", *(f"folded({pe})" for pe in fast[:2])):
-            found = self.possible(design.but(block, mode))
+            other = design.but(block, mode)
+            if self.possible(other) is None:
+                other = self.repaired(other, cycles)
+            found = self.possible(other)
             if found is not None and found.cycles <= cycles:
-                yield design.but(block, mode)
+                yield other
 
 
 def _price(now: Estimate, then: Estimate) -> float:

@@ -124,7 +124,8 @@ def test_the_table_and_the_data() -> None:
 def test_reasons_of_what_is_unrolled() -> None:
     at_full_rate = build(interval=90)
     assert at_full_rate.choice["conv1"].reason == "folded(8), the fastest, takes 576 cycles"
-    assert build(interval=40).choice["conv1"].reason == "several pixels come in a beat"
+    several = "cannot be folded: more than one pixel of its input comes in a beat"
+    assert build(interval=40).choice["conv1"].reason == several
 
 
 def test_layers_of_whole_samples() -> None:
