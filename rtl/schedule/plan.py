@@ -96,6 +96,12 @@ class Plan:
             assert isinstance(node, Value)
             self.placements[node] = self._placed(node)
             self.level[node] = self._level(node)
+        folded = {self.name(v) for v, p in self.placements.items() if isinstance(p.detail, Fold)}
+        for block, mode in self.options.blocks.items():
+            if mode.kind == "folded" and block not in folded:
+                raise ValueError(
+                    f"schedule of block {block!r} must not be {mode}: no product with constants is its own"
+                )
 
     def _placed(self, v: Value) -> Placement:
         block = self.name(v)
