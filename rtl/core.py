@@ -90,6 +90,9 @@ def build(
         from rtl.schedule.core import StreamCore
         from rtl.schedule.options import Options
 
+        unknown = sorted(set(unit_options) - {"axes", "encoding", "writable"})
+        if unknown:
+            raise TypeError(f"build options of a stream must be axes, encoding or writable, not {unknown}")
         return StreamCore(
             graph, Options.of(graph, schedule, **unit_options), max_depth_per_stage, name, **built
         )

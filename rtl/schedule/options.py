@@ -101,6 +101,11 @@ class Options:
                 )
         else:
             mode = Mode.parse(schedule)
+        if mode.kind == "unrolled":
+            raise ValueError(
+                f"schedule of * must be one of {SPELLINGS} beside blocks that are unrolled; a graph that is "
+                f"unrolled as a whole has the schedule 'unrolled', not {schedule!r}"
+            )
         if encoding not in ENCODINGS:
             raise ValueError(f"encoding must be {' or '.join(ENCODINGS)}, not {encoding!r}")
         return cls(mode, MappingProxyType(blocks), _axes(graph, axes), encoding, writable)

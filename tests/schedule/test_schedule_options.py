@@ -168,3 +168,14 @@ def test_header_says_how_it_was_built() -> None:
     text = core.verilog()
     assert "g: written by fxsim; streamed (head: folded(3))" in text
     assert "a frame is 16 beats of i (x: 4x4 along axes (0, 1)) and 1 of o (y: whole)" in text
+
+
+@pytest.mark.parametrize("schedule", [{"*": "unrolled"}, {"conv": "streamed", "*": "unrolled"}, " unrolled"])
+def test_unrolled_is_for_the_whole_or_for_blocks(schedule: Any) -> None:
+    with pytest.raises(ValueError, match=r"schedule of \* must be one of streamed"):
+        rtl.build(graph(), schedule=schedule)
+
+
+def test_unknown_option_of_a_stream() -> None:
+    with pytest.raises(TypeError, match=r"must be axes, encoding or writable, not \['lanes'\]"):
+        rtl.build(graph(), schedule="streamed", lanes=2)
