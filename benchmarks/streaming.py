@@ -33,7 +33,7 @@ from tests.models.streamed import (
 SCHEDULES = ("unrolled", "streamed", "folded(4)", "folded(1)")
 PLACED = 20_000
 """LUTs of the largest core that is placed: beyond, nextpnr takes hours."""
-CYCLES = 1_000_000
+CYCLES, FRAMES = 1_000_000, 20
 
 
 def schedules(fmax: bool) -> None:
@@ -86,7 +86,7 @@ def stalls() -> None:
         for kind in STALLS:
             sides = pauses(core, kind)
             done = core.model.run(8, *sides).completions
-            count = int(1.02 * CYCLES * 7 / (done[-1] - done[0])) + 1
+            count = max(FRAMES, int(1.02 * CYCLES * 7 / (done[-1] - done[0])) + 1)
             found = run(core, frames(graph, count), sides)
             wrong += found.mismatches
             off += found.cycles != found.predicted
@@ -98,7 +98,10 @@ def stalls() -> None:
                 rows))  # fmt: skip
     check(wrong == 0, f"{wrong} elements differ from the emulator")
     check(off == 0, f"{off} runs take other clock cycles than the model says")
-    check(all(r[4] >= CYCLES for r in rows), f"every run has at least {CYCLES} cycles")
+    check(
+        all(r[4] >= CYCLES and r[2] >= FRAMES for r in rows),
+        f"every run has at least {CYCLES} cycles and {FRAMES} frames",
+    )
 
 
 def main() -> int:
