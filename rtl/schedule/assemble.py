@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from rtl.schedule.fold import Fold, engine_of
 from rtl.schedule.forms import Carried, Form
 from rtl.schedule.plan import Key, Plan, Stage
 from rtl.schedule.pooled import Pooled
-from rtl.schedule.segment import segment
+from rtl.schedule.segment import segment, side_by_side
 from rtl.schedule.windows import lines_of
 from rtl.stream.accumulate import Accumulate
 from rtl.stream.fifo import Fifo
@@ -189,11 +190,11 @@ class Assembly:
         name = self.name(block)
         made = segment(self.plan, stage, self.types, name)
         keys = list(end[2])
-        for entry in made.varying:
-            width = entry.type.size * entry.type.max_width
-            bits = end[0].outputs[0].bits if isinstance(end[0], Rom) else self.bits(keys)
-            rom = Rom(self.name(entry.name), bits, width, entry.payloads(), entry.inner)
-            end = self.through(end, rom, keys=[], block=block)
+        bits = self.bits(keys)
+        for (inner, _), group in groupby(made.varying, lambda v: (v.inner, len(v.words))):
+            width, words = side_by_side(list(group))
+            rom = Rom(self.name(f"{name}_rom"), bits, width, words, inner)
+            end, bits = self.through(end, rom, keys=[], block=block), bits + width
         if name not in self.cores:
             self.cores[name] = self.core(made.graph, identifier(f"{self.top}_{name}"))
         core = self.cores[name]

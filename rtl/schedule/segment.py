@@ -27,7 +27,6 @@ class Varying:
     words   integers of `type`'s beat, (count, elements)
     """
 
-    name: str
     type: TensorType
     words: Array
     inner: int
@@ -37,6 +36,15 @@ class Varying:
         width, mask = self.type.max_width, (1 << self.type.max_width) - 1
         rows = self.words.reshape(len(self.words), -1).tolist()
         return tuple(sum((int(v) & mask) << k * width for k, v in enumerate(row)) for row in rows)
+
+
+def side_by_side(constants: Sequence[Varying]) -> tuple[int, tuple[int, ...]]:
+    """(bits, words) of constants that change with the same beats, as one: the first in the lowest bits."""
+    words, at = [0] * len(constants[0].words), 0
+    for c in constants:
+        words = [w | p << at for w, p in zip(words, c.payloads(), strict=True)]
+        at += c.type.size * c.type.max_width
+    return at, tuple(words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +153,7 @@ class _Builder:
         words = whole.split(full[None], fill=int(cut.ravel()[0]))[:period:inner]
         kind = whole.joined(TensorType.constant(full, t.frac))
         made = Input(kind, f"rom{len(self.roms)}")
-        self.roms.append((made, Varying(f"{self.name}_rom{len(self.roms)}", kind, words, inner)))
+        self.roms.append((made, Varying(kind, words, inner)))
         return made
 
     def _blocks(self, spans: Mapping[int, int], inputs: int) -> tuple[Block, ...]:
