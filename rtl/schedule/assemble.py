@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-
 from fxsim.graph import Graph
 from fxsim.types import TensorType
 from rtl.core import Core
@@ -246,11 +244,6 @@ class Assembly:
             self.plan.options, self.options,
         )  # fmt: skip
         self.engines.append((block, fold, engine))
-        if self.plan.options.writable:
-            # Other weights may reach any result that the accumulators hold.
-            least = -(1 << engine.bits - 1) if engine.signed else 0
-            shape, most = after.shape, least + (1 << engine.bits) - 1
-            self.types[key] = TensorType(shape, after.frac, np.full(shape, least), np.full(shape, most))
         for part in engine.parts[:-1]:
             end = self.through(end, part, [], block)
         return self.through(end, engine.parts[-1], [key], block)

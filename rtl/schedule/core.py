@@ -18,9 +18,11 @@ from rtl.design import free_name, layout_of
 from rtl.layout import Layout
 from rtl.lower.names import OWN, identifier
 from rtl.schedule.assemble import Assembly
+from rtl.schedule.fold import Fold
 from rtl.schedule.forms import Form
 from rtl.schedule.options import Options
 from rtl.schedule.plan import Plan
+from rtl.schedule.reaching import reaching
 from rtl.schedule.weights import Weights, weights_of
 from rtl.stream.handshake import ports
 from rtl.stream.model import Model
@@ -56,11 +58,11 @@ class StreamCore(wiring.Component):
     ) -> None:  # fmt: skip
         if not isinstance(graph, Graph):
             raise TypeError(f"graph must be a fxsim.Graph to be streamed or folded, not {graph!r}")
-        self.graph, self.schedule = graph, options
+        self.graph, self.schedule = _typed(graph, options), options
         self.top = free_name(identifier(name or graph.name, "m"), OWN)
         self.family = family_of(family)
         self.max_depth_per_stage, self.clock_mhz = max_depth_per_stage, clock_mhz
-        self.plan = Plan(graph, options)
+        self.plan = Plan(self.graph, options)
         build = {
             "max_depth_per_stage": max_depth_per_stage, "adder_depth": adder_depth, "effort": effort,
             "objective": objective, "family": family, "clock_mhz": clock_mhz, "balance": balance,
@@ -188,6 +190,15 @@ class StreamCore(wiring.Component):
             *port_lines([("i__payload", self.in_layout), ("o__payload", self.out_layout)]),
             *(f"{p.name}: {p.title}" for p in self.network.parts),
         ]
+
+
+def _typed(graph: Graph, options: Options) -> Graph:
+    """The graph with types that hold for all weights which the hardware can have."""
+    if not options.writable:
+        return graph
+    plan = Plan(graph, options)
+    folds = ((v, p.detail) for v, p in plan.placements.items() if isinstance(p.detail, Fold))
+    return reaching(graph, {fold.product: (fold.constant, plan.name(v)) for v, fold in folds})
 
 
 def _layout(what: str, nodes: Any, names: list[str], types: Any) -> Layout:

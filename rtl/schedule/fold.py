@@ -35,6 +35,7 @@ class Fold:
     pe        products a clock, pi * po
     geometry  height, width, and stride, dilation, padding where there is a window
     arrange   brings the constant of the graph, of `shape`, into the order of `weights`
+    product   the value whose operand `constant` has the weights
     """
 
     source: Node
@@ -45,6 +46,8 @@ class Fold:
     geometry: Mapping[str, Any]
     arrange: Callable[[Array], Array]
     shape: tuple[int, ...]
+    product: Value
+    constant: Node
 
     @property
     def cycles(self) -> int:
@@ -106,7 +109,7 @@ def _matrix(plan: Plan, v: Value, x: Node, w: Array, pe: int | None) -> Placemen
             f"folded({pe}): the fewest processing elements that keep up with an input of {_frame(plan)} beats"
         )
     _, po = split(plan.name(v), pe, _elements(form, words, weights), outputs)
-    fold = Fold(source, form, weights, pe, words, geometry, arrange, w.shape)
+    fold = Fold(source, form, weights, pe, words, geometry, arrange, w.shape, v, v.args[1])
     axes = plane if po == outputs else (*plane, v.type.ndim - 1)
     return Placement("fold", Form(v.type.shape, axes, po if po < outputs else 1), detail=fold)
 
@@ -252,7 +255,7 @@ def _depthwise(plan: Plan, v: Value, pe: int) -> Placement | str:
 
     weights = arrange(w.type.lo)
     pi, _ = split(plan.name(v), pe, channels[0] // words, None)
-    fold = Fold(source, form, weights, pe, words, geometry, arrange, w.type.shape)
+    fold = Fold(source, form, weights, pe, words, geometry, arrange, w.type.shape, product, w)
     axes = plane if pi == channels[0] else (*plane, v.type.ndim - 1)
     return Placement("fold", Form(v.type.shape, axes, pi if pi < channels[0] else 1), detail=fold)
 
@@ -265,6 +268,6 @@ def engine_of(
     lo, hi = before.bounds
     return engine(
         name, top, fold.weights, bits=before.max_width, signed=lo < 0, pe=fold.pe, lo=lo, hi=hi,
-        elements=before.size, words=fold.words, result=None if options.writable else after.bounds,
+        elements=before.size, words=fold.words, result=after.bounds,
         encoding=options.encoding, writable=options.writable, options=build, **fold.geometry,
     )  # fmt: skip

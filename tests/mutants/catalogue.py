@@ -25,6 +25,10 @@ TFLITE = (
     "tests/load_tflite/test_tflite_pools_and_wiring.py",
     "tests/load_tflite/test_tflite_products.py",
 )
+BEATS = (
+    "tests/schedule/test_schedule_saved.py", "tests/schedule/test_schedule_rules.py",
+    "tests/schedule/test_schedule_random.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -284,5 +288,55 @@ MUTANTS = (
         "data_file_by_its_name", "fxsim/load/onnx_guard.py",
         "file.resolve().is_relative_to(path.parent.resolve())", "file.is_relative_to(path.parent)",
         ("tests/load/test_load_hostile.py",), "external data is read outside the model's folder",
+    ),
+    Mutant(
+        "padding_below_unseen", "rtl/schedule/beats.py",
+        "if any(op.before) or any(op.after):", "if any(op.before):",
+        BEATS, "the type of a window forgets padding that stands behind the image only",
+    ),
+    Mutant(
+        "gathered_in_turn", "rtl/schedule/beats.py",
+        "order[placed[real]] = real", "order[real] = placed[real]",
+        BEATS, "beats are gathered by the inverse of their order",
+    ),
+    Mutant(
+        "channel_tables_alike", "rtl/schedule/rules.py",
+        "bad = () if v.op.axis is None or rows == 1 else (v.op.axis % len(f.shape),)", "bad = ()",
+        BEATS, "a table per channel is taken for one of all channels where channels are streamed",
+    ),
+    Mutant(
+        "constants_pass_at_once", "rtl/schedule/segment.py",
+        "Varying(kind, words, inner)", "Varying(kind, words, 1)",
+        BEATS, "a constant per row changes with every beat",
+    ),
+    Mutant(
+        "flattened_in_stream_order", "rtl/schedule/fold.py",
+        "np.add.at(rows, places.ravel(), w)", "np.add.at(rows, np.arange(len(w)), w)",
+        BEATS, "weights of a dense layer follow the stream, not the flattened tensor",
+    ),
+    Mutant(
+        "stride_of_the_coarsest", "rtl/schedule/forms.py",
+        "stride = t.stride.min(axis=self.axes", "stride = t.stride.max(axis=self.axes",
+        BEATS, "a beat's type has the trailing zeros of one place",
+    ),
+    Mutant(
+        "fork_offers_twice", "rtl/stream/fork.py",
+        'w.bitwise("and", given, w.repeat(stays, self.ways))', "w.constant(0, self.ways)",
+        ("tests/stream/test_stream_parts_networks.py",), "a fork offers a beat again while one way waits",
+    ),
+    Mutant(
+        "groups_within_rows", "rtl/stream/folded_split.py",
+        "a.transpose(4, 0, 1, 2, 3, 5)", "a.transpose(0, 4, 1, 2, 3, 5)",
+        ("tests/stream/test_stream_folded.py",), "weights are stored row by row, not group by group",
+    ),
+    Mutant(
+        "sum_begins_late", "rtl/stream/accumulate.py",
+        'w.load("begun", w.invert(beat.last), fire, True)', 'w.load("begun", beat.last, fire, True)',
+        ("tests/stream/test_stream_parts.py",), "sums of beats begin anew after each but the last",
+    ),
+    Mutant(
+        "fifo_of_one_more", "rtl/stream/model_kernel.py",
+        "room = held < table[p, CAPACITY]", "room = held <= table[p, CAPACITY]",
+        ("tests/stream/test_stream_model.py",), "the cycle model's FIFOs hold one beat more than they do",
     ),
 )  # fmt: skip

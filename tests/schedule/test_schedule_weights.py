@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 
 import fxsim
 import rtl
-from fxsim import layers
+from fxsim import layers, ops
 
 OUT = fxsim.Format(4, 2, False, fxsim.Rounding.TRN, fxsim.Overflow.SAT)
 
@@ -108,3 +108,45 @@ def test_bad_weights():
     with pytest.raises(TypeError, match="integers, not float64"):
         weights.writes("conv", conv.reshape(18, 4) / 4)
     assert rtl.build(graph, schedule="folded(2)").weights is None
+
+
+def narrow(codes, last):
+    """Weights of one sparse layer behind another, with sums and offsets in between that `codes` decide on."""
+    conv, dense = np.zeros((3, 3, 2, 4), int), np.zeros((4, 3), int)
+    conv[1, 1], conv[0, 0, 0] = codes, -4
+    dense[0], dense[1] = last, -4
+
+    def forward(x):
+        y = layers.conv2d(x, conv, np.arange(4), padding=1, name="conv").relu()
+        y = y.sum((0, 1))
+        y = (y + 3).cast(fxsim.Format(6, 6, False, fxsim.Rounding.TRN, fxsim.Overflow.SAT))
+        return layers.dense(y, dense, name="dense")
+
+    graph = fxsim.trace(forward, fxsim.Format(3, 3, False), shape=(4, 4, 2))
+    return graph, conv, dense
+
+
+@pytest.mark.parametrize("schedule", ["folded(1)", "folded(4)", {"dense": "folded(3)", "*": "folded(2)"}])
+def test_weights_that_reach_further(schedule):
+    """Nothing between the layers may rest on what the first weights could reach."""
+    graph, _, _ = narrow(0, 0)
+    other, conv, dense = narrow(3, 3)
+    core = rtl.build(graph, schedule=schedule, writable=True)
+    x = np.random.default_rng(5).integers(0, 8, (3, 4, 4, 2))
+    x[0] = 7
+    changes = core.weights.writes("conv", conv.reshape(18, 4)) + core.weights.writes("dense", dense)
+    np.testing.assert_array_equal(written(core, changes, x), other.run_raw(x))
+    assert not all(o.type.covers(g.type) and g.type.covers(o.type)
+                   for o, g in zip(other.outputs, graph.outputs, strict=True))  # fmt: skip
+
+
+def test_table_that_lacks_codes_of_other_weights():
+    weights = np.array([[1, 0], [0, -4]])
+
+    def forward(x):
+        y = layers.dense(x, weights, name="dense")
+        return y.builder.apply(ops.Table(np.arange(80), base=-40), y)
+
+    graph = fxsim.trace(forward, fxsim.Format(3, 3, False), shape=(2,))
+    with pytest.raises(ValueError, match=r"weights of dense cannot be written.*Table"):
+        rtl.build(graph, schedule="folded(1)", writable=True)
