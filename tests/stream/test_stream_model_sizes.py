@@ -47,8 +47,8 @@ def test_the_diamond_of_that_depth_runs_at_full_rate_in_verilator(rng):
 def test_a_fifo_before_the_slowest_part_stays_short():
     always = np.ones(16, bool)
     slow = Steps(always, np.arange(16) % 4 == 3, always, 2)
-    net = chain("slow", [Timed("fast", Fifo(2)), Timed("wait", Fifo(2)), Timed("slow", slow)])
-    assert fifo_depths(net, 4, 16) == {"fast": 2, "wait": 2}
+    net = chain("slow", [Timed("fast", Fifo(2)), Timed("waits", Fifo(2)), Timed("slow", slow)])
+    assert fifo_depths(net, 4, 16) == {"fast": 2, "waits": 2}
 
 
 def test_only_the_named_ones_change():
