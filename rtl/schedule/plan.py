@@ -143,8 +143,8 @@ class Plan:
             if node in self.static:
                 raise ValueError(f"output {name!r} must depend on an input to be streamed; it is a constant")
             f = self.form(node)
-            spatial = self._channel(node)
-            forms.append(Form(f.shape, f.axes[:-1]) if spatial else f)
+            serial = self._channel(node)
+            forms.append(Form(f.shape, f.axes[:-1]) if serial else f)
         if len({(f.sizes, f.lanes) for f in forms}) > 1:
             forms = [Form(f.shape) for f in forms]
         return [Key(n, f) for n, f in zip(self.graph.outputs, forms, strict=True)]
